@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The events, each described by one schema: the layout of its record and the verdicts that it can carry out.
+//!
+//! Adding an event is adding a variant to [`Event`] and its [`Schema`] to `SCHEMAS`: verifier, interpreter and language read the rest from there.
+
+use crate::verdict::{Action, ActionSet};
+
+/// Something that happens in the kernel and can be judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u32)]
+pub enum Event {
+    /// A task enters a system call.
+    SyscallEnter = 0,
+    /// The kernel has made its own copy of a path.
+    VfsGetname = 1,
+}
+
+impl Event {
+    /// Number of events.
+    pub const COUNT: usize = SCHEMAS.len();
+
+    /// All events, by number.
+    pub const ALL: [Event; Event::COUNT] = [Event::SyscallEnter, Event::VfsGetname];
+
+    /// The event with this number.
+    pub const fn from_number(number: u32) -> Option<Event> {
+        match number {
+            0 => Some(Event::SyscallEnter),
+            1 => Some(Event::VfsGetname),
+            _ => None,
+        }
+    }
+
+    /// The event of this name.
+    pub fn from_name(name: &str) -> Option<Event> {
+        Event::ALL
+            .into_iter()
+            .find(|event| event.schema().name == name)
+    }
+
+    /// Its number: in images, and as the bit in `Info::events`.
+    pub const fn number(self) -> u32 {
+        self as u32
+    }
+
+    /// Its schema.
+    pub const fn schema(self) -> &'static Schema {
+        match self {
+            Event::SyscallEnter => &SYSCALL_ENTER,
+            Event::VfsGetname => &VFS_GETNAME,
+        }
+    }
+}
+
+/// Where a field lies in the record, and how wide it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// A 32-bit word at this byte offset.
+    Word(u32),
+    /// A 64-bit number at this byte offset, low half first.
+    Long(u32),
+    /// The string with this index.
+    String(u8),
+}
+
+/// One field of a record.
+#[derive(Clone, Copy, Debug)]
+pub struct Field {
+    /// Its name in the language.
+    pub name: &'static str,
+    /// Where it lies.
+    pub place: Place,
+    /// Values that have names, for fields that enumerate or hold flags.
+    pub values: &'static [(&'static str, u32)],
+}
+
+/// What the verifier, the interpreter and the language need to know of one event.
+#[derive(Clone, Copy, Debug)]
+pub struct Schema {
+    /// Name in the language and in logs.
+    pub name: &'static str,
+    /// Length of the record's fixed part in bytes; a multiple of four.
+    pub record_bytes: u32,
+    /// Number of string fields.
+    pub strings: u8,
+    /// The fields, `struct seccomp_data` first.
+    pub fields: &'static [Field],
+    /// Actions that the event can carry out. A program that returns another constant is refused; one that computes another kills the process.
+    pub actions: ActionSet,
+    /// Largest errno that the event can return. Zero is refused where this is not [`crate::limits::MAX_ERRNO`].
+    pub max_errno: u16,
+}
+
+impl Schema {
+    /// The field of this name.
+    pub fn field(&self, name: &str) -> Option<&'static Field> {
+        self.fields.iter().find(|field| field.name == name)
+    }
+}
+
+const fn word(name: &'static str, offset: u32) -> Field {
+    Field {
+        name,
+        place: Place::Word(offset),
+        values: &[],
+    }
+}
+
+const fn long(name: &'static str, offset: u32) -> Field {
+    Field {
+        name,
+        place: Place::Long(offset),
+        values: &[],
+    }
+}
+
+/// `AUDIT_ARCH_*` of `include/uapi/linux/audit.h`.
+const ARCHES: &[(&str, u32)] = &[("x86_64", 0xc000_003e), ("i386", 0x4000_0003)];
+
+const NR: Field = word("nr", 0);
+const ARCH: Field = Field {
+    name: "arch",
+    place: Place::Word(4),
+    values: ARCHES,
+};
+const IP: Field = long("ip", 8);
+const ARGS: [Field; 6] = [
+    long("arg0", 16),
+    long("arg1", 24),
+    long("arg2", 32),
+    long("arg3", 40),
+    long("arg4", 48),
+    long("arg5", 56),
+];
+
+const SYSCALL_ENTER: Schema = Schema {
+    name: "syscall.enter",
+    record_bytes: 64,
+    strings: 0,
+    fields: &[
+        NR, ARCH, IP, ARGS[0], ARGS[1], ARGS[2], ARGS[3], ARGS[4], ARGS[5],
+    ],
+    actions: ActionSet::ALL,
+    max_errno: crate::limits::MAX_ERRNO as u16,
+};
+
+const VFS_GETNAME: Schema = Schema {
+    name: "vfs.getname",
+    record_bytes: 80,
+    strings: 1,
+    fields: &[
+        Field {
+            name: "path",
+            place: Place::String(0),
+            values: &[],
+        },
+        Field {
+            name: "origin",
+            place: Place::Word(64),
+            values: &[("user", 0), ("kernel", 1)],
+        },
+        Field {
+            name: "flags",
+            place: Place::Word(68),
+            values: &[("empty", 1)],
+        },
+        word("path_len", 72),
+        NR,
+        ARCH,
+        IP,
+        ARGS[0],
+        ARGS[1],
+        ARGS[2],
+        ARGS[3],
+        ARGS[4],
+        ARGS[5],
+    ],
+    actions: ActionSet::of(&[
+        Action::KillProcess,
+        Action::Errno,
+        Action::Log,
+        Action::Allow,
+    ]),
+    // The name is replaced by an error pointer, which path resolution hands on. Above the user-visible errnos lie those by which the kernel talks
+    // to itself (restart this call, retry there); a filter must not speak that language. EHWPOISON is the last of the user-visible ones.
+    max_errno: 133,
+};
+
+/// All schemas, by event number.
+const SCHEMAS: [&Schema; 2] = [&SYSCALL_ENTER, &VFS_GETNAME];
+
+const _: () = {
+    let mut number = 0u32;
+    let mut rest: &[&Schema] = &SCHEMAS;
+    while let [schema, tail @ ..] = rest {
+        assert!(schema.record_bytes >= 64 && schema.record_bytes % 4 == 0);
+        assert!(schema.strings as usize <= crate::record::MAX_STRINGS);
+        assert!(Event::from_number(number).is_some());
+        number = number.wrapping_add(1);
+        rest = tail;
+    }
+    assert!(Event::from_number(number).is_none());
+};

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: GPL-2.0
+//! A policy: a verified image, with at most one program for each event.
+
+use core::ops::Deref;
+
+use crate::event::Event;
+use crate::image::{self, Section};
+use crate::program::Program;
+use crate::record::Record;
+use crate::refusal::{Reason, Refusal};
+use crate::stack::Layer;
+use crate::verdict::Verdict;
+use crate::verifier;
+use crate::vm;
+
+pub use crate::verifier::Workspace;
+
+/// A verified policy over the bytes that hold it.
+///
+/// `B` owns (or borrows) the image and must give the same bytes each time; the kernel's and the host's vectors do. Should it not, a
+/// run may reach the answer to everything malformed, [`Verdict::KILL_PROCESS`], and nothing worse.
+#[derive(Debug)]
+pub struct Policy<B> {
+    image: B,
+    sections: [Option<Section>; Event::COUNT],
+}
+
+impl<B: Deref<Target = [u8]>> Policy<B> {
+    /// Verifies `image` and makes a policy of it. `workspace` is overwritten.
+    ///
+    /// # Errors
+    ///
+    /// The first fault found, with the event and instruction it lies in.
+    pub fn verify(image: B, workspace: &mut Workspace) -> Result<Policy<B>, Refusal> {
+        let mut sections = [const { None }; Event::COUNT];
+        let programs = image::header(&image)?;
+        let mut at = image::HEADER_BYTES;
+        for _ in 0..programs {
+            let (mut section, end) = image::section(&image, at)?;
+            let event = section.event;
+            let program = Program::view(&image, &section)
+                .ok_or(Refusal::program(event, Reason::BadLength))?;
+            section.cost = verifier::verify(&program, workspace)?;
+            match sections.get_mut(event.number() as usize) {
+                Some(place @ None) => *place = Some(section),
+                _ => return Err(Refusal::program(event, Reason::DuplicateEvent)),
+            }
+            at = end;
+        }
+        if at != image.len() {
+            return Err(Refusal::image(Reason::BadLength));
+        }
+        Ok(Policy { image, sections })
+    }
+
+    /// The program for `event`, if the policy has one.
+    pub fn program(&self, event: Event) -> Option<Program<'_>> {
+        let section = self.sections.get(event.number() as usize)?.as_ref()?;
+        Program::view(&self.image, section)
+    }
+
+    /// What one run of the program for `event` costs at most, in units of a classic instruction; 0 if there is none.
+    ///
+    /// The costs of all layers together must not exceed [`crate::limits::MAX_STACK_COST`].
+    pub fn cost(&self, event: Event) -> u32 {
+        match self.sections.get(event.number() as usize) {
+            Some(Some(section)) => section.cost,
+            _ => 0,
+        }
+    }
+
+    /// The image.
+    pub fn image(&self) -> &[u8] {
+        &self.image
+    }
+}
+
+impl<B: Deref<Target = [u8]>> Layer for Policy<B> {
+    fn judge(&self, record: &Record<'_>) -> Option<Verdict> {
+        let program = self.program(record.event())?;
+        Some(vm::run(&program, record).verdict)
+    }
+}

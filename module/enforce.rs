@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: GPL-2.0
+//! From a decision to what happens to the task.
+
+use core::ffi::CStr;
+
+use filters::stack::Decision;
+use filters::verdict::Action;
+use kernel::bindings;
+
+use crate::ffi::{self, Task};
+use crate::hooks::Functions;
+
+/// Whether the event goes on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Flow {
+    /// It does.
+    Continue,
+    /// It does not.
+    Refuse,
+}
+
+/// Carries out a decision about a system call, with seccomp's effects (`__seccomp_filter` in `kernel/seccomp.c`).
+pub(crate) fn syscall(decision: Decision, nr: u32) -> Flow {
+    let verdict = decision.verdict;
+    match verdict.action() {
+        Action::Allow => Flow::Continue,
+        Action::Log => {
+            log(c"syscall.enter", decision, nr);
+            Flow::Continue
+        }
+        Action::Errno => {
+            ffi::return_errno(verdict.errno_value());
+            Flow::Refuse
+        }
+        // Nobody listens: what seccomp answers without a tracer or listener.
+        Action::Trace | Action::Notify => {
+            ffi::return_errno(bindings::ENOSYS as u16);
+            Flow::Refuse
+        }
+        Action::Trap => {
+            ffi::roll_back();
+            sigsys(nr, verdict.data(), false);
+            Flow::Refuse
+        }
+        Action::KillThread if !ffi::is_last_thread() => ffi::exit_thread(),
+        Action::KillThread | Action::KillProcess => {
+            ffi::roll_back();
+            sigsys(nr, verdict.data(), true);
+            Flow::Refuse
+        }
+    }
+}
+
+/// Carries out a decision about a name; `Err` with the errno that takes the name's place.
+pub(crate) fn name(decision: Decision, nr: u32) -> Result<(), u16> {
+    let verdict = decision.verdict;
+    match verdict.action() {
+        Action::Allow => Ok(()),
+        Action::Log => {
+            log(c"vfs.getname", decision, nr);
+            Ok(())
+        }
+        Action::Errno => Err(verdict.errno_value()),
+        // The schema admits no other action; what is left can only mean the end.
+        _ => {
+            if Task::current().is_user_worker() {
+                // Such a thread takes no SIGSYS; its process does not survive SIGKILL.
+                ffi::kill_process();
+            } else {
+                sigsys(nr, verdict.data(), true);
+            }
+            Err(bindings::EPERM as u16)
+        }
+    }
+}
+
+/// Sends the caller SIGSYS as seccomp does; with `fatal` it cannot be caught and dumps core.
+fn sigsys(nr: u32, reason: u16, fatal: bool) {
+    match Functions::get() {
+        Some(functions) => functions.force_sig_seccomp.force_sig_seccomp(nr, reason, fatal),
+        // Not before the hooks are attached, and they lead here: fail closed.
+        None => ffi::kill_process(),
+    }
+}
+
+fn log(event: &CStr, decision: Decision, nr: u32) {
+    let layer = decision.layer.map_or(u32::MAX, |layer| layer as u32);
+    ffi::log(event, layer, decision.verdict.raw(), nr);
+}

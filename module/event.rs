@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: GPL-2.0
+//! From an event to a decision: what is the same for every hook.
+
+use filters::event::Event;
+use filters::record::Record;
+use filters::stack::Decision;
+use filters::verdict::Verdict;
+use kernel::sync::rcu;
+
+use crate::domain::Domain;
+use crate::ffi::{self, Task};
+
+/// Asks the domain of the calling task, which has the mark.
+///
+/// `judge` gathers the record and asks; it is called only if some layer has a program for `event`, and under the RCU read lock, so it must not
+/// sleep. `None` means that nothing in the domain speaks of the event.
+pub(crate) fn ask(event: Event, judge: impl FnOnce(&Domain) -> Decision) -> Option<Decision> {
+    let rcu = rcu::read_lock();
+    match ffi::domain_of(Task::current(), &rcu) {
+        Some(domain) if domain.judges(event) => Some(judge(&domain)),
+        Some(_) => None,
+        // A mark without a domain cannot be: fail closed.
+        None => Some(REFUSED),
+    }
+}
+
+/// The decision of `domain` about a record of `event`.
+pub(crate) fn decide(domain: &Domain, event: Event, words: &[u32], strings: &[&[u8]]) -> Decision {
+    match Record::new(event, words, strings) {
+        Some(record) => domain.judge(&record),
+        // A record that does not fit its schema: fail closed. `layouts_agree` has refused to load such a module.
+        None => REFUSED,
+    }
+}
+
+/// Whether records of these sizes fit the schema of `event`.
+pub(crate) fn layout_agrees(event: Event, words: usize, strings: usize) -> bool {
+    let schema = event.schema();
+    schema.record_bytes as usize == words * 4 && usize::from(schema.strings) == strings
+}
+
+/// What happens when there is nothing to decide by.
+const REFUSED: Decision = Decision {
+    verdict: Verdict::KILL_PROCESS,
+    layer: None,
+};
+
+/// What is decided about an event that every filter lets pass.
+pub(crate) const ALLOWED: Decision = Decision {
+    verdict: Verdict::ALLOW,
+    layer: None,
+};

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: GPL-2.0
+//! evfilter: generic event filters for tasks.
+//!
+//! This file lists the rooms and starts the machine. The way of an event: trampoline.S -> `hooks` (gather) -> `domain` (ask the layers)
+//! -> `enforce` (act). The way of a filter: `control` -> `filter` (verify) -> `task` (push on the caller).
+#![deny(unsafe_code)]
+
+mod control;
+mod domain;
+mod enforce;
+mod event;
+mod ffi;
+mod filter;
+mod hooks;
+mod task;
+
+use kernel::prelude::*;
+
+module! {
+    type: Evfilter,
+    name: "evfilter",
+    authors: ["The evfilter authors"],
+    description: "Generic event filters for tasks",
+    license: "GPL",
+}
+
+/// The loaded module. Fields are dropped in this order: first no new descriptors, then no hooks.
+#[pin_data]
+struct Evfilter {
+    #[pin]
+    _device: ffi::Device,
+    _hooks: hooks::Attached,
+}
+
+impl kernel::InPlaceModule for Evfilter {
+    fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
+        try_pin_init!(Self {
+            _hooks: hooks::attach()?,
+            _device <- ffi::Device::register(),
+        }? Error)
+    }
+}

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: GPL-2.0
+//! A filter: a verified policy, loaded and not yet (or already many times) pushed.
+
+use filters::limits::MAX_IMAGE_BYTES;
+use filters::policy::{Policy, Workspace};
+use filters::record::Record;
+use filters::refusal::Refusal;
+use filters::stack::Layer;
+use filters::verdict::Verdict;
+use kernel::alloc::AllocError;
+use kernel::prelude::*;
+use kernel::sync::Arc;
+use kernel::uaccess::{UserPtr, UserSlice};
+
+/// A loaded filter. Never changes; who holds a reference may judge by it.
+pub(crate) struct Filter {
+    policy: Policy<KVVec<u8>>,
+}
+
+/// Why a filter was not loaded.
+pub(crate) enum LoadError {
+    /// The image could not be fetched or stored.
+    Kernel(Error),
+    /// The verifier refused it.
+    Refused(Refusal),
+}
+
+impl From<Error> for LoadError {
+    fn from(error: Error) -> LoadError {
+        LoadError::Kernel(error)
+    }
+}
+
+impl From<AllocError> for LoadError {
+    fn from(error: AllocError) -> LoadError {
+        LoadError::Kernel(error.into())
+    }
+}
+
+impl From<Refusal> for LoadError {
+    fn from(refusal: Refusal) -> LoadError {
+        LoadError::Refused(refusal)
+    }
+}
+
+impl Filter {
+    /// Copies an image from user memory, once, and verifies the copy. The memory is charged to the caller.
+    pub(crate) fn load(image: UserPtr, len: usize) -> Result<Arc<Filter>, LoadError> {
+        if len > MAX_IMAGE_BYTES {
+            // The verifier would say the same, but only after 4 GiB were copied.
+            return Err(LoadError::Kernel(Error::from_errno(
+                -(kernel::bindings::EMSGSIZE as i32),
+            )));
+        }
+        let mut bytes = KVVec::with_capacity(len, GFP_KERNEL_ACCOUNT)?;
+        UserSlice::new(image, len).read_all(&mut bytes, GFP_KERNEL_ACCOUNT)?;
+        let mut workspace = KBox::<Workspace>::init(pin_init::init_zeroed(), GFP_KERNEL_ACCOUNT)?;
+        let policy = Policy::verify(bytes, &mut workspace)?;
+        Ok(Arc::new(Filter { policy }, GFP_KERNEL_ACCOUNT)?)
+    }
+
+    /// The policy.
+    pub(crate) fn policy(&self) -> &Policy<KVVec<u8>> {
+        &self.policy
+    }
+}
+
+/// A filter as a layer of a stack.
+#[derive(Clone)]
+pub(crate) struct FilterLayer(pub(crate) Arc<Filter>);
+
+impl FilterLayer {
+    /// Whether two layers are one and the same filter.
+    pub(crate) fn same(&self, other: &FilterLayer) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Layer for FilterLayer {
+    fn judge(&self, record: &Record<'_>) -> Option<Verdict> {
+        self.0.policy.judge(record)
+    }
+
+    fn cost(&self, event: Event) -> u32 {
+        self.0.policy.cost(event)
+    }
+}

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: GPL-2.0
+//! `vfs.getname` behind `do_getname` and `do_getname_kernel`: the name is judged after the kernel has made its copy, and the copy that is judged is
+//! the copy that is used.
+//!
+//! Not at `getname_flags`: the compiler inlines it into its callers in fs/namei.c, io_uring's among them.
+#![allow(unsafe_code)]
+
+use filters::event::Event;
+use kernel::bindings;
+use uapi::record::{VfsGetname, FLAG_EMPTY, ORIGIN_KERNEL, ORIGIN_USER};
+
+use super::AttachPoint;
+use crate::ffi::{self, Filename, Trampoline};
+use crate::{enforce, event};
+
+extern "C" {
+    fn evf_tramp_getname();
+    fn evf_tramp_getname_kernel();
+}
+
+pub(super) const USER: AttachPoint = AttachPoint {
+    symbol: c"do_getname",
+    trampoline: Trampoline(evf_tramp_getname),
+};
+
+pub(super) const KERNEL: AttachPoint = AttachPoint {
+    symbol: c"do_getname_kernel",
+    trampoline: Trampoline(evf_tramp_getname_kernel),
+};
+
+const WORDS: usize = size_of::<VfsGetname>() / 4;
+const ORIGIN: usize = core::mem::offset_of!(VfsGetname, origin) / 4;
+const FLAGS: usize = core::mem::offset_of!(VfsGetname, flags) / 4;
+const PATH_LEN: usize = core::mem::offset_of!(VfsGetname, path_len) / 4;
+
+pub(super) fn layout_agrees() -> bool {
+    event::layout_agrees(Event::VfsGetname, WORDS, 1)
+}
+
+/// struct filename *do_getname(const char __user *filename, int flags, bool incomplete), after it has returned.
+#[no_mangle]
+extern "C" fn evf_on_getname(
+    result: *mut bindings::filename,
+    _filename: usize,
+    flags: usize,
+) -> *mut bindings::filename {
+    let flags = if ffi::accepts_empty(flags as u32) {
+        FLAG_EMPTY
+    } else {
+        0
+    };
+    judge(Filename(result), ORIGIN_USER, flags)
+}
+
+/// struct filename *do_getname_kernel(const char *filename, bool incomplete), after it has returned.
+#[no_mangle]
+extern "C" fn evf_on_getname_kernel(
+    result: *mut bindings::filename,
+    _filename: usize,
+    _incomplete: usize,
+) -> *mut bindings::filename {
+    judge(Filename(result), ORIGIN_KERNEL, 0)
+}
+
+/// The name itself, or the error that takes its place.
+fn judge(name: Filename, origin: u32, flags: u32) -> *mut bindings::filename {
+    // SAFETY: The trampoline hands us what the function has just returned, before its caller sees it.
+    let Some(path) = (unsafe { name.bytes() }) else {
+        // The copy failed; that error stands.
+        return name.0;
+    };
+    let mut nr = 0;
+    let decision = event::ask(Event::VfsGetname, |domain| {
+        let mut words = ffi::record_words::<WORDS>();
+        nr = words.0[0];
+        words.0[ORIGIN] = origin;
+        words.0[FLAGS] = flags;
+        words.0[PATH_LEN] = path.len() as u32;
+        event::decide(domain, Event::VfsGetname, &words.0, &[path])
+    });
+    match decision.map_or(Ok(()), |decision| enforce::name(decision, nr)) {
+        Ok(()) => name.0,
+        Err(errno) => {
+            // SAFETY: As above; `path` is not used any more.
+            unsafe { name.put() };
+            Filename::from_errno(errno).0
+        }
+    }
+}

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The life of a task: allocated by fork, woken for the first time, freed.
+#![allow(unsafe_code)]
+
+use kernel::bindings;
+use kernel::prelude::*;
+
+use super::{AttachPoint, Functions};
+use crate::ffi::{self, Answer, Task, Trampoline};
+use crate::task;
+
+extern "C" {
+    fn evf_tramp_task_alloc();
+    fn evf_tramp_wake_up_new_task();
+    fn evf_tramp_task_free();
+}
+
+pub(super) const ALLOC: AttachPoint = AttachPoint {
+    symbol: c"security_task_alloc",
+    trampoline: Trampoline(evf_tramp_task_alloc),
+};
+
+pub(super) const WAKE_UP_NEW: AttachPoint = AttachPoint {
+    symbol: c"wake_up_new_task",
+    trampoline: Trampoline(evf_tramp_wake_up_new_task),
+};
+
+pub(super) const FREE: AttachPoint = AttachPoint {
+    symbol: c"security_task_free",
+    trampoline: Trampoline(evf_tramp_task_free),
+};
+
+/// int security_task_alloc(struct task_struct *task, u64 clone_flags), after it has returned, called by a task with the mark.
+///
+/// Every way of making a task comes here, io_uring's threads included. Judged after the original, because if that fails nobody calls
+/// security_task_free; if we fail behind it, we call it.
+#[no_mangle]
+extern "C" fn evf_on_task_alloc(
+    result: c_int,
+    child: *mut bindings::task_struct,
+    _clone_flags: u64,
+) -> isize {
+    if result != 0 {
+        return result as isize;
+    }
+    // SAFETY: The argument of the hooked function; copy_process keeps it for the duration of the call.
+    let Some(child) = (unsafe { Task::from_raw(child) }) else {
+        return ENOMEM.to_errno() as isize;
+    };
+    match task::inherit(child) {
+        Ok(()) => 0,
+        Err(error) => {
+            if let Some(functions) = Functions::get() {
+                functions.security_task_free.security_task_free(child);
+            }
+            error.to_errno() as isize
+        }
+    }
+}
+
+/// void wake_up_new_task(struct task_struct *p), called by a task with the mark: the creator of `child`, in process context, no locks held.
+#[no_mangle]
+extern "C" fn evf_on_wake_up_new_task(child: *mut bindings::task_struct) -> Answer {
+    // SAFETY: The argument of the hooked function, which cannot end before it has run.
+    if let Some(child) = unsafe { Task::from_raw(child) } {
+        task::adopt(child);
+    }
+    Answer::CONTINUE
+}
+
+/// void security_task_free(struct task_struct *task), for a task with the mark; in any context but NMI.
+#[no_mangle]
+extern "C" fn evf_on_task_free(task: *mut bindings::task_struct) -> Answer {
+    // SAFETY: The argument of the hooked function, freed by its caller afterwards.
+    if let Some(task) = unsafe { Task::from_raw(task) } {
+        ffi::forget_task(task);
+    }
+    Answer::CONTINUE
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* What shim.c and trampoline.S agree on about the kernel; shim.c asserts each line at compile time. */
+#ifndef EVF_SHIM_H
+#define EVF_SHIM_H
+
+/* offsetof(struct task_struct, thread_info.syscall_work) */
+#define EVF_SYSCALL_WORK 8
+/*
+ * The mark of a task that has a domain: the top bit of syscall_work. The kernel uses the low bits and looks at no other; fork copies the
+ * word with thread_info, so a child is born with its parent's mark.
+ */
+#define EVF_MARK_BIT 63
+/* The byte of syscall_work that holds the mark, and the mark in it. */
+#define EVF_MARK_BYTE (EVF_SYSCALL_WORK + EVF_MARK_BIT / 8)
+#define EVF_MARK_IN_BYTE (1 << (EVF_MARK_BIT % 8))
+/* uapi::control::PR_EVFILTER */
+#define EVF_PR_EVFILTER 0x4556464c
+
+#ifndef __ASSEMBLER__
+#include <linux/types.h>
+
+struct evf_slot;
+struct filename;
+struct seccomp_data;
+struct task_struct;
+
+extern const unsigned int evf_lookup_empty;
+const void *evf_domain_of(const struct task_struct *task);
+struct evf_slot *evf_slot_new(const void *domain, bool must);
+void evf_slot_set(struct task_struct *task, struct evf_slot *slot);
+unsigned int evf_user_workers(struct task_struct **workers, unsigned int max);
+bool evf_no_new_privs(void);
+void evf_seccomp_data(struct seccomp_data *sd);
+void evf_syscall_result(int errno);
+const char *evf_name(const struct filename *name);
+void evf_log(const char *event, unsigned int layer, unsigned int verdict, int nr);
+unsigned long evf_symbol(const char *name);
+int evf_hook(unsigned int i, unsigned long function, unsigned long trampoline);
+int evf_unhook(unsigned int i, unsigned long trampoline);
+
+/* Implemented in ffi.rs. */
+void evf_domain_put(const void *domain);
+#endif
+
+#endif

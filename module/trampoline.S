@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Trampolines: how a hooked kernel function reaches its Rust handler.
+ *
+ * register_ftrace_direct() patches the nop at a function's entry into a call to the trampoline. On arrival no register has changed and the
+ * stack is
+ *
+ *	 0(%rsp)	A: return into the hooked function, just behind the patched call
+ *	 8(%rsp)	C: return to the function's caller
+ *
+ * so "ret" goes on as if nothing had happened, and dropping A before "ret" returns to the caller without having run the function.
+ *
+ * A task without the mark (see shim.h) leaves by the first branch. A frame of a trampoline can sleep only in a marked task, whose domain pins
+ * the module, or in evf_on_task_prctl, which pins it itself: that is why nothing here counts frames.
+ *
+ * rax, r10 and r11 are free at function entry: no hooked function is variadic or takes a static chain.
+ */
+#include <linux/linkage.h>
+#include <asm/asm.h>
+#include <asm/ibt.h>
+#include <asm/percpu.h>
+#include <asm/nospec-branch.h>
+#include <asm/unwind_hints.h>
+#include "shim.h"
+
+/* Branch to \target if the task at \reg has no mark. */
+.macro EVF_LEAVE_UNMARKED reg, target
+	testb	$EVF_MARK_IN_BYTE, EVF_MARK_BYTE(\reg)
+	jz	\target
+.endm
+
+.macro EVF_LEAVE_CURRENT_UNMARKED target
+	movq	PER_CPU_VAR(current_task), %rax
+	EVF_LEAVE_UNMARKED %rax, \target
+.endm
+
+/*
+ * Guard, the part behind the test: call \handler with the hooked function's own arguments. It returns a struct of two words:
+ * rax = 0: go on with what stands behind the macro; otherwise return rdx to the caller in place of the function.
+ */
+.macro EVF_GUARD handler
+	pushq	%rdi
+	pushq	%rsi
+	pushq	%rdx
+	pushq	%rcx
+	pushq	%r8
+	pushq	%r9
+	call	\handler
+	movq	%rdx, %r10
+	popq	%r9
+	popq	%r8
+	popq	%rcx
+	popq	%rdx
+	popq	%rsi
+	popq	%rdi
+	testq	%rax, %rax
+	jz	.Lgo_on\@
+	movq	%r10, %rax
+	/* Drop A. What is left is the stack of a function that was just called by C. */
+	addq	$8, %rsp
+	UNWIND_HINT_FUNC
+	RET
+.Lgo_on\@:
+	UNWIND_HINT_FUNC
+.endm
+
+/*
+ * Inspect, the part behind the test: run the hooked function to its end, then give \handler its result and its first two arguments. What the
+ * handler returns is the result. The body is entered at A by a return, not by a call: behind the patched call there is no ENDBR, and before
+ * it there may be none either (the kernel seals those of functions whose address it never takes).
+ */
+.macro EVF_INSPECT handler
+	pushq	%rdi
+	pushq	%rsi
+	/* Intra-function call: leaves .Lback as the return address of the body. */
+	ANNOTATE_INTRA_FUNCTION_CALL
+	call	.Lbody\@
+.Lback\@:
+	/* The body has returned; below are rsi, rdi, A, C. */
+	UNWIND_HINT type=UNWIND_HINT_TYPE_CALL sp_reg=ORC_REG_SP sp_offset=24
+	movq	%rax, %rdi
+	popq	%rdx
+	popq	%rsi
+	call	\handler
+	addq	$8, %rsp
+	UNWIND_HINT_FUNC
+	RET
+.Lbody\@:
+	pushq	24(%rsp)
+	UNWIND_HINT_FUNC
+	RET
+.endm
+
+	.text
+
+/*
+ * bool __seccomp_permit_syscall(void): without seccomp in use the guard answers for good; with it seccomp comes first, because a tracer may still
+ * change the call there (SECCOMP_RET_TRACE), and we judge what is left.
+ */
+SYM_FUNC_START(evf_tramp_permit_syscall)
+	ENDBR
+	EVF_LEAVE_CURRENT_UNMARKED .Lpermit_syscall
+	EVF_GUARD evf_on_permit_syscall
+	EVF_INSPECT evf_after_permit_syscall
+.Lpermit_syscall:
+	RET
+SYM_FUNC_END(evf_tramp_permit_syscall)
+
+/* struct filename *do_getname(const char __user *filename, int flags, bool incomplete) */
+SYM_FUNC_START(evf_tramp_getname)
+	ENDBR
+	EVF_LEAVE_CURRENT_UNMARKED .Lgetname
+	EVF_INSPECT evf_on_getname
+.Lgetname:
+	RET
+SYM_FUNC_END(evf_tramp_getname)
+
+/* struct filename *do_getname_kernel(const char *filename, bool incomplete) */
+SYM_FUNC_START(evf_tramp_getname_kernel)
+	ENDBR
+	EVF_LEAVE_CURRENT_UNMARKED .Lgetname_kernel
+	EVF_INSPECT evf_on_getname_kernel
+.Lgetname_kernel:
+	RET
+SYM_FUNC_END(evf_tramp_getname_kernel)
+
+/* int security_task_alloc(struct task_struct *task, u64 clone_flags) */
+SYM_FUNC_START(evf_tramp_task_alloc)
+	ENDBR
+	EVF_LEAVE_CURRENT_UNMARKED .Ltask_alloc
+	EVF_INSPECT evf_on_task_alloc
+.Ltask_alloc:
+	RET
+SYM_FUNC_END(evf_tramp_task_alloc)
+
+/* void wake_up_new_task(struct task_struct *p): runs in the creator, before the child does */
+SYM_FUNC_START(evf_tramp_wake_up_new_task)
+	ENDBR
+	EVF_LEAVE_CURRENT_UNMARKED .Lwake_up_new_task
+	EVF_GUARD evf_on_wake_up_new_task
+.Lwake_up_new_task:
+	RET
+SYM_FUNC_END(evf_tramp_wake_up_new_task)
+
+/* void security_task_free(struct task_struct *task): the mark that counts is the dying task's */
+SYM_FUNC_START(evf_tramp_task_free)
+	ENDBR
+	EVF_LEAVE_UNMARKED %rdi, .Ltask_free
+	EVF_GUARD evf_on_task_free
+.Ltask_free:
+	RET
+SYM_FUNC_END(evf_tramp_task_free)
+
+/* int security_ptrace_access_check(struct task_struct *child, unsigned int mode) */
+SYM_FUNC_START(evf_tramp_ptrace_access_check)
+	ENDBR
+	EVF_LEAVE_CURRENT_UNMARKED .Lptrace_access_check
+	EVF_GUARD evf_on_ptrace_access_check
+.Lptrace_access_check:
+	RET
+SYM_FUNC_END(evf_tramp_ptrace_access_check)
+
+/* int security_ptrace_traceme(struct task_struct *parent): the mark that counts is the tracer-to-be's */
+SYM_FUNC_START(evf_tramp_ptrace_traceme)
+	ENDBR
+	EVF_LEAVE_UNMARKED %rdi, .Lptrace_traceme
+	EVF_GUARD evf_on_ptrace_traceme
+.Lptrace_traceme:
+	RET
+SYM_FUNC_END(evf_tramp_ptrace_traceme)
+
+/* int security_task_prctl(int option, unsigned long arg2, ...): for everyone, but only our own option */
+SYM_FUNC_START(evf_tramp_task_prctl)
+	ENDBR
+	cmpl	$EVF_PR_EVFILTER, %edi
+	jne	.Ltask_prctl
+	EVF_GUARD evf_on_task_prctl
+.Ltask_prctl:
+	RET
+SYM_FUNC_END(evf_tramp_task_prctl)
+
+/*
+ * long evf_call(fn, a, b, c): fn(a, b, c) for a kernel function that is not exported. Entered by a return, because an indirect call would
+ * trap on a sealed function under IBT.
+ */
+SYM_FUNC_START(evf_call)
+	movq	%rdi, %rax
+	movq	%rsi, %rdi
+	movq	%rdx, %rsi
+	movq	%rcx, %rdx
+	pushq	%rax
+	UNWIND_HINT_FUNC
+	RET
+SYM_FUNC_END(evf_call)

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: GPL-2.0
+//! How a task reaches the module: `prctl`, ioctl numbers and their arguments.
+
+use core::mem::{offset_of, size_of};
+
+/// Version of this interface, reported in [`Info::abi`]. It is raised when a meaning changes; a field added at the end of a struct does not raise it.
+pub const ABI_VERSION: u32 = 1;
+
+/// Number raised with each security fix of the module (seed: Arcangeli 2004), reported in [`Info::security_sequence`].
+pub const SECURITY_SEQUENCE: u32 = 1;
+
+/// The `prctl` option of evfilter ("EVFL"); an unmodified kernel answers it with `EINVAL`.
+pub const PR_EVFILTER: i32 = 0x4556_464c;
+
+/// Second argument of [`PR_EVFILTER`]: open a control descriptor. The remaining arguments must be zero.
+///
+/// The descriptor is close-on-exec and answers [`IOC_INFO`], [`IOC_LOAD`] and [`IOC_RESTRICT_SELF`].
+pub const PR_EVFILTER_OPEN: u64 = 1;
+
+/// Path of the device node that gives the same control descriptor to those who prefer `open(2)`.
+pub const DEVICE_PATH: &str = "/dev/evfilter";
+
+const fn ioc(number: u32) -> u32 {
+    // _IO(0xEF, number): the size travels in the struct, not in the number.
+    (0xEF << 8) | number
+}
+
+/// Describe the module and the caller. Argument: [`Info`].
+pub const IOC_INFO: u32 = ioc(0);
+
+/// Verify a policy image; returns a filter descriptor. Argument: [`Load`].
+pub const IOC_LOAD: u32 = ioc(1);
+
+/// Push a filter on the caller. Argument: [`RestrictSelf`].
+pub const IOC_RESTRICT_SELF: u32 = ioc(2);
+
+/// Answer of [`IOC_INFO`]. The caller sets `size`; the module fills the rest and sets `size` to the size it knows.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Info {
+    /// Size of this struct in bytes; at least [`Info::MIN_SIZE`].
+    pub size: u32,
+    /// [`ABI_VERSION`] of the module.
+    pub abi: u32,
+    /// [`SECURITY_SEQUENCE`] of the module.
+    pub security_sequence: u32,
+    /// Number of layers on the calling thread.
+    pub layers: u32,
+    /// One bit for each event that the module can judge, by event number.
+    pub events: u64,
+    /// How many layers a task may carry.
+    pub max_layers: u32,
+    /// How many instructions one program may have.
+    pub max_insns: u32,
+    /// How many bytes a policy image may have.
+    pub max_image: u32,
+    /// How much all programs of one event may cost together on one task, in units of a classic instruction.
+    pub max_stack_cost: u32,
+}
+
+impl Info {
+    /// The smallest `size` that the module accepts: everything up to `layers`.
+    pub const MIN_SIZE: u32 = offset_of!(Info, events) as u32;
+}
+
+/// Argument of [`IOC_LOAD`].
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Load {
+    /// Size of this struct in bytes.
+    pub size: u32,
+    /// Must be zero.
+    pub flags: u32,
+    /// Address of the policy image.
+    pub image: u64,
+    /// Length of the policy image in bytes.
+    pub image_len: u32,
+    /// Length of the buffer at `message` in bytes; zero for none.
+    pub message_len: u32,
+    /// Address of a buffer for the verifier's message, or zero. A refusal is written there, NUL-terminated and cut to fit.
+    pub message: u64,
+}
+
+/// Argument of [`IOC_RESTRICT_SELF`].
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RestrictSelf {
+    /// Size of this struct in bytes.
+    pub size: u32,
+    /// Must be zero.
+    pub flags: u32,
+    /// Filter descriptor from [`IOC_LOAD`].
+    pub filter_fd: i32,
+    /// Must be zero.
+    pub reserved: u32,
+}
+
+const _: () = {
+    assert!(size_of::<Info>() == 40);
+    assert!(size_of::<Load>() == 32);
+    assert!(size_of::<RestrictSelf>() == 16);
+    assert!(Info::MIN_SIZE == 16);
+    assert!(offset_of!(Load, image) == 8);
+    assert!(offset_of!(Load, message) == 24);
+    assert!(offset_of!(RestrictSelf, filter_fd) == 8);
+};

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Fixed parts of the event records: what a program reads with word loads.
+//!
+//! Strings are not part of the fixed layout: a program reaches them through string instructions only.
+
+use core::mem::{offset_of, size_of};
+
+/// The system call in progress: byte for byte the kernel's `struct seccomp_data`. Every record begins with it.
+///
+/// In a task that runs no system call of its own (an io_uring worker or SQPOLL thread) `nr` is -1 and the rest is zero.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SeccompData {
+    /// System call number.
+    pub nr: i32,
+    /// `AUDIT_ARCH_*` of the entry that was used.
+    pub arch: u32,
+    /// Address of the instruction after the system call.
+    pub instruction_pointer: u64,
+    /// The six argument registers.
+    pub args: [u64; 6],
+}
+
+/// Record of `syscall.enter`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SyscallEnter {
+    /// The system call that is about to run.
+    pub syscall: SeccompData,
+}
+
+/// Record of `vfs.getname`; its string 0 is the path.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct VfsGetname {
+    /// The system call on whose behalf the name was copied.
+    pub syscall: SeccompData,
+    /// [`ORIGIN_USER`] or [`ORIGIN_KERNEL`].
+    pub origin: u32,
+    /// [`FLAG_EMPTY`] or zero. Zero for names of kernel origin.
+    pub flags: u32,
+    /// Length of the path in bytes, without the terminating NUL.
+    pub path_len: u32,
+    /// Always zero.
+    pub reserved: u32,
+}
+
+/// [`VfsGetname::origin`]: the name was copied from user memory (`do_getname`).
+pub const ORIGIN_USER: u32 = 0;
+
+/// [`VfsGetname::origin`]: the kernel made the name itself or took it from an argument that is not a path pointer (`do_getname_kernel`):
+/// interpreters of executables, AF_UNIX addresses, mount sources.
+pub const ORIGIN_KERNEL: u32 = 1;
+
+/// [`VfsGetname::flags`]: an empty name is accepted and stands for the directory descriptor.
+///
+/// Our own bit: the kernel's `LOOKUP_EMPTY` (`include/linux/namei.h`) has had several values, the module translates it.
+pub const FLAG_EMPTY: u32 = 1;
+
+const _: () = {
+    assert!(size_of::<SeccompData>() == 64);
+    assert!(offset_of!(SeccompData, instruction_pointer) == 8);
+    assert!(offset_of!(SeccompData, args) == 16);
+    assert!(size_of::<SyscallEnter>() == 64);
+    assert!(size_of::<VfsGetname>() == 80);
+    assert!(offset_of!(VfsGetname, origin) == 64);
+    assert!(offset_of!(VfsGetname, flags) == 68);
+    assert!(offset_of!(VfsGetname, path_len) == 72);
+};
