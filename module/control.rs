@@ -8,7 +8,6 @@ use core::fmt::Write;
 use filters::event::Event;
 use filters::limits::{MAX_IMAGE_BYTES, MAX_INSNS, MAX_LAYERS, MAX_STACK_COST};
 use filters::refusal::Refusal;
-use kernel::bindings;
 use kernel::prelude::*;
 use kernel::uaccess::{UserPtr, UserSlice};
 use uapi::control::{
@@ -43,7 +42,9 @@ pub(crate) fn prctl(operation: usize, rest: [usize; 3]) -> Result<isize> {
 
 fn info(arg: UserPtr) -> Result<isize> {
     let known = size_of::<Info>();
-    let size = UserSlice::new(arg, size_of::<u32>()).reader().read::<u32>()? as usize;
+    let size = UserSlice::new(arg, size_of::<u32>())
+        .reader()
+        .read::<u32>()? as usize;
     if size < Info::MIN_SIZE as usize {
         return Err(EINVAL);
     }
@@ -97,9 +98,12 @@ fn load(arg: UserPtr) -> Result<isize> {
         message: argument.u64(24),
     };
     if load.flags != 0 {
-        return Err(errno(bindings::EOPNOTSUPP));
+        return Err(EOPNOTSUPP);
     }
-    match Filter::load(UserPtr::from_addr(load.image as usize), load.image_len as usize) {
+    match Filter::load(
+        UserPtr::from_addr(load.image as usize),
+        load.image_len as usize,
+    ) {
         Ok(filter) => ffi::filter_fd(filter).map(|fd| fd as isize),
         Err(LoadError::Kernel(error)) => Err(error),
         Err(LoadError::Refused(refusal)) => {
@@ -118,7 +122,7 @@ fn restrict_self(arg: UserPtr) -> Result<isize> {
         reserved: argument.u32(12),
     };
     if restrict.flags != 0 || restrict.reserved != 0 {
-        return Err(errno(bindings::EOPNOTSUPP));
+        return Err(EOPNOTSUPP);
     }
     task::restrict_self(&ffi::filter_of_fd(restrict.filter_fd)?)?;
     Ok(0)
@@ -164,7 +168,9 @@ struct Argument<const N: usize> {
 impl<const N: usize> Argument<N> {
     /// Copies the struct; what a newer caller has behind it must be zero.
     fn read(arg: UserPtr) -> Result<Argument<N>> {
-        let size = UserSlice::new(arg, size_of::<u32>()).reader().read::<u32>()? as usize;
+        let size = UserSlice::new(arg, size_of::<u32>())
+            .reader()
+            .read::<u32>()? as usize;
         if size < N {
             return Err(EINVAL);
         }

@@ -5,9 +5,8 @@
 //! domain), so judging follows no pointers from layer to layer and releasing it is a loop.
 
 use filters::event::Event;
-use filters::limits::MAX_STACK_COST;
 use filters::record::Record;
-use filters::stack::{Decision, Stack};
+use filters::stack::{Decision, PushError, Stack};
 use kernel::prelude::*;
 use kernel::sync::{Arc, ArcBorrow};
 
@@ -39,18 +38,12 @@ impl Domain {
         };
         stack
             .push(FilterLayer(filter.clone()))
-            .map_err(|_| ENOSPC)?;
+            .map_err(|error| match error {
+                PushError::Full => ENOSPC,
+                PushError::TooCostly(_) => ENOMEM,
+            })?;
         for event in Event::ALL {
-            let cost = |layer: &FilterLayer| layer.0.policy().cost(event);
-            let total = stack
-                .layers()
-                .iter()
-                .map(cost)
-                .fold(0, u32::saturating_add);
-            if total > MAX_STACK_COST {
-                return Err(ENOMEM);
-            }
-            if total > 0 {
+            if filter.policy().program(event).is_some() {
                 events |= 1 << event.number();
             }
         }

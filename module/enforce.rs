@@ -77,7 +77,9 @@ pub(crate) fn name(decision: Decision, nr: u32) -> Result<(), u16> {
 /// Sends the caller SIGSYS as seccomp does; with `fatal` it cannot be caught and dumps core.
 fn sigsys(nr: u32, reason: u16, fatal: bool) {
     match Functions::get() {
-        Some(functions) => functions.force_sig_seccomp.force_sig_seccomp(nr, reason, fatal),
+        Some(functions) => functions
+            .force_sig_seccomp
+            .force_sig_seccomp(nr, reason, fatal),
         // Not before the hooks are attached, and they lead here: fail closed.
         None => ffi::kill_process(),
     }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! A filter: a verified policy, loaded and not yet (or already many times) pushed.
 
+use filters::event::Event;
 use filters::limits::MAX_IMAGE_BYTES;
 use filters::policy::{Policy, Workspace};
 use filters::record::Record;

@@ -10,6 +10,7 @@ mod task;
 use core::ffi::CStr;
 
 use kernel::prelude::*;
+use kernel::str::CString;
 use kernel::sync::SetOnce;
 
 use crate::ffi::{self, Function, Trampoline};
@@ -56,9 +57,36 @@ impl Functions {
 }
 
 fn find(symbol: &CStr) -> Result<Function> {
+    for suffix in CLONES {
+        if ffi::function(&clone_of(symbol, suffix)?).is_ok() {
+            pr_err!("not loaded: this kernel was built with copies of {symbol:?} ({suffix})\n");
+            return Err(EOPNOTSUPP);
+        }
+    }
     ffi::function(symbol).inspect_err(|_| {
         pr_err!("not loaded: this kernel has no function {symbol:?}, or none that can be probed\n");
     })
+}
+
+/// What gcc appends to the names of the copies that it makes of a function. A call through a copy would pass by the hook.
+const CLONES: [&str; 3] = [".constprop.0", ".isra.0", ".part.0"];
+
+fn clone_of(symbol: &CStr, suffix: &str) -> Result<CString> {
+    let name = symbol.to_str().map_err(|_| EINVAL)?;
+    CString::try_from_fmt(fmt!("{name}{suffix}"))
+}
+
+/// Set when nothing can fail any more: until then nobody is let in, because an open descriptor does not keep a module whose init fails.
+static OPEN: SetOnce<()> = SetOnce::new();
+
+/// Lets tasks in; the last step of the module's init.
+pub(crate) fn open() {
+    OPEN.populate(());
+}
+
+/// Whether tasks are let in.
+pub(crate) fn is_open() -> bool {
+    OPEN.as_ref().is_some()
 }
 
 /// The attached hooks; dropping it detaches them.

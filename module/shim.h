@@ -20,25 +20,27 @@
 #include <linux/types.h>
 
 struct evf_slot;
-struct filename;
 struct seccomp_data;
 struct task_struct;
 
+/* shim.c */
 extern const unsigned int evf_lookup_empty;
-const void *evf_domain_of(const struct task_struct *task);
-struct evf_slot *evf_slot_new(const void *domain, bool must);
-void evf_slot_set(struct task_struct *task, struct evf_slot *slot);
+extern const unsigned long evf_no_new_privs;
+extern const size_t evf_filename_name;
 unsigned int evf_user_workers(struct task_struct **workers, unsigned int max);
-bool evf_no_new_privs(void);
 void evf_seccomp_data(struct seccomp_data *sd);
 void evf_syscall_result(int errno);
-const char *evf_name(const struct filename *name);
 void evf_log(const char *event, unsigned int layer, unsigned int verdict, int nr);
 unsigned long evf_symbol(const char *name);
 int evf_hook(unsigned int i, unsigned long function, unsigned long trampoline);
 int evf_unhook(unsigned int i, unsigned long trampoline);
 
-/* Implemented in ffi.rs. */
+/* table.c */
+const void *evf_domain_of(const struct task_struct *task);
+struct evf_slot *evf_slot_new(const void *domain, bool must);
+void evf_slot_set(struct task_struct *task, struct evf_slot *slot);
+
+/* ffi.rs */
 void evf_domain_put(const void *domain);
 #endif
 

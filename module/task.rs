@@ -40,7 +40,10 @@ pub(crate) fn restrict_self(filter: &Arc<Filter>) -> Result {
     let workers = ffi::user_workers()?;
     let mut prepared = KVec::with_capacity(workers.len(), GFP_KERNEL)?;
     for worker in &workers {
-        prepared.push(prepare_worker(worker.task(), &outer, &inner, filter)?, GFP_KERNEL)?;
+        prepared.push(
+            prepare_worker(worker.task(), &outer, &inner, filter)?,
+            GFP_KERNEL,
+        )?;
     }
 
     for (worker, slot) in workers.iter().zip(prepared) {

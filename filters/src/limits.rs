@@ -7,9 +7,10 @@ pub const MAX_INSNS: usize = 4096;
 /// Layers on one task.
 pub const MAX_LAYERS: usize = 64;
 
-/// Cost of all programs for one event on one task, each program counted with [`LAYER_COST`] more: `MAX_INSNS_PER_PATH` of
-/// `kernel/seccomp.c`. A classic instruction costs 1; for string instructions see below.
-pub const MAX_STACK_COST: u32 = 32768;
+/// Cost of all programs for one event on one task, each program counted with [`LAYER_COST`] more, like `MAX_INSNS_PER_PATH` of
+/// `kernel/seccomp.c`. A classic instruction costs 1; for string instructions see below. Each of [`MAX_LAYERS`] layers can hold a search and a
+/// walk.
+pub const MAX_STACK_COST: u32 = 65536;
 
 /// Cost added for each layer in that count, as in `seccomp_attach_filter`.
 pub const LAYER_COST: u32 = 4;
@@ -17,8 +18,8 @@ pub const LAYER_COST: u32 = 4;
 /// Cost of a string comparison: at most `PATH_MAX` bytes are compared, many at a time.
 pub const COMPARE_COST: u32 = 16;
 
-/// Cost of a walk through a table: at most `PATH_MAX` steps of at most [`MAX_SPARSE_EDGES`] edges.
-pub const MATCH_COST: u32 = 64;
+/// Cost of a walk through a table: at most `PATH_MAX` steps, each at most a search by halving among [`MAX_SPARSE_EDGES`] edges.
+pub const MATCH_COST: u32 = 256;
 
 /// Cost of a search: at most `PATH_MAX` times [`MAX_NEEDLE_BYTES`] bytes are compared.
 pub const SEARCH_COST: u32 = 256;
@@ -52,6 +53,8 @@ const _: () = {
     assert!(MAX_IMAGE_BYTES <= u32::MAX as usize);
     // The scratch words written so far are tracked in a u16.
     assert!(SCRATCH_WORDS == 16);
+    // What the documentation of `MAX_STACK_COST` promises.
+    assert!(MAX_LAYERS as u32 * (SEARCH_COST + MATCH_COST + LAYER_COST + 8) <= MAX_STACK_COST);
     // A string instruction names its constant with 24 bits.
     assert!(MAX_STRINGS < 1 << 24 && MAX_TABLES < 1 << 24);
 };

@@ -80,4 +80,8 @@ impl<B: Deref<Target = [u8]>> Layer for Policy<B> {
         let program = self.program(record.event())?;
         Some(vm::run(&program, record).verdict)
     }
+
+    fn cost(&self, event: Event) -> u32 {
+        Policy::cost(self, event)
+    }
 }

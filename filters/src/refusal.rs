@@ -166,7 +166,7 @@ impl fmt::Display for Reason {
             Reason::NeedleTooLong(n) => {
                 write!(f, "search for a string of {n} bytes, more than 64; use a table")
             }
-            Reason::TooCostly => f.write_str("the program costs more than 32768 units"),
+            Reason::TooCostly => f.write_str("the program costs more than 65536 units"),
             Reason::ActionNotPossible(raw) => {
                 write!(f, "the event cannot carry out verdict {raw:#010x}")
             }

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The stack of layers on a task, and the law that it can only narrow.
 
+use core::fmt;
+
 use heapless::Vec;
 
-use crate::limits::MAX_LAYERS;
+use crate::event::Event;
+use crate::limits::{MAX_LAYERS, MAX_STACK_COST};
 use crate::record::Record;
 use crate::verdict::Verdict;
 
@@ -11,6 +14,9 @@ use crate::verdict::Verdict;
 pub trait Layer {
     /// The verdict on `record`, or `None` if this layer has no program for the event.
     fn judge(&self, record: &Record<'_>) -> Option<Verdict>;
+
+    /// What judging one record of `event` costs at most, in units of a classic instruction; 0 if this layer has no program for the event.
+    fn cost(&self, event: Event) -> u32;
 }
 
 /// What a stack decided.
@@ -22,9 +28,29 @@ pub struct Decision {
     pub layer: Option<usize>,
 }
 
-/// The stack is full.
+/// Why a layer was not added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Full;
+pub enum PushError {
+    /// There are as many layers as there may be.
+    Full,
+    /// All layers together would cost more than [`MAX_STACK_COST`] for this event.
+    TooCostly(Event),
+}
+
+impl fmt::Display for PushError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            PushError::Full => f.write_str("there is no room for another layer"),
+            PushError::TooCostly(event) => write!(
+                f,
+                "{}: all layers together would cost more than {MAX_STACK_COST} units",
+                event.schema().name
+            ),
+        }
+    }
+}
+
+impl core::error::Error for PushError {}
 
 /// Layers from the oldest to the newest. There is no way to take one away.
 #[derive(Clone, Debug)]
@@ -36,15 +62,6 @@ impl<L, const N: usize> Stack<L, N> {
     /// A stack without layers: everything is allowed.
     pub const fn new() -> Stack<L, N> {
         Stack { layers: Vec::new() }
-    }
-
-    /// Adds a layer.
-    ///
-    /// # Errors
-    ///
-    /// [`Full`] if there are `N` already; the stack is unchanged.
-    pub fn push(&mut self, layer: L) -> Result<(), Full> {
-        self.layers.push(layer).map_err(|_| Full)
     }
 
     /// Number of layers.
@@ -78,6 +95,25 @@ impl<L, const N: usize> Default for Stack<L, N> {
 }
 
 impl<L: Layer, const N: usize> Stack<L, N> {
+    /// Adds a layer.
+    ///
+    /// # Errors
+    ///
+    /// [`PushError::Full`] if there are `N` already, [`PushError::TooCostly`] if the layers together cost too much for one event. The stack
+    /// is unchanged then.
+    pub fn push(&mut self, layer: L) -> Result<(), PushError> {
+        if self.layers.is_full() {
+            return Err(PushError::Full);
+        }
+        for event in Event::ALL {
+            let held = self.layers.iter().map(|held| held.cost(event));
+            if held.fold(layer.cost(event), u32::saturating_add) > MAX_STACK_COST {
+                return Err(PushError::TooCostly(event));
+            }
+        }
+        self.layers.push(layer).map_err(|_| PushError::Full)
+    }
+
     /// The meet of all layers' verdicts on `record`; between equals the newest layer wins, as in `seccomp_run_filters`.
     pub fn evaluate(&self, record: &Record<'_>) -> Decision {
         let mut decision = Decision {

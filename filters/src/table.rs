@@ -20,7 +20,8 @@
 //! | [`SPARSE`] | `count` edges of two words at edge word `data`: lowest byte \| highest byte << 8, and the node they lead to; ascending, disjoint, at most `MAX_SPARSE_EDGES`; other bytes lead to `default` |
 //! | [`DENSE`] | edge word `data` is the lowest byte; the `count` words after it are the nodes for it and the bytes above; other bytes lead to `default` |
 //!
-//! Every node but a sink consumes a byte, so a walk ends with the string.
+//! Every node but a sink consumes a byte, so a walk ends with the string. Each edge word and literal byte belongs to one node (by their sums), so
+//! that a table is verified in time linear in its length.
 
 use crate::image::word;
 use crate::limits::MAX_SPARSE_EDGES;
@@ -138,20 +139,21 @@ impl<'a> Table<'a> {
         }
     }
 
+    /// The ranges ascend and are disjoint: the byte's is found by halving.
     fn sparse(&self, node: Node, byte: u8) -> Option<u32> {
-        let mut at = node.data;
-        let mut left = node.count;
-        while left > 0 {
+        let byte = byte as u32;
+        let (mut low, mut high) = (0, node.count);
+        while low < high {
+            let middle = low.midpoint(high);
+            let at = node.data.checked_add(middle.checked_mul(2)?)?;
             let range = self.edge(at)?;
-            let byte = byte as u32;
-            if byte <= (range >> 8) & 0xff {
-                if byte >= range & 0xff {
-                    return self.edge(at.checked_add(1)?);
-                }
-                break;
+            if byte < range & 0xff {
+                high = middle;
+            } else if byte > (range >> 8) & 0xff {
+                low = middle.checked_add(1)?;
+            } else {
+                return self.edge(at.checked_add(1)?);
             }
-            at = at.checked_add(2)?;
-            left = left.saturating_sub(1);
         }
         Some(node.default)
     }
@@ -173,7 +175,18 @@ impl<'a> Table<'a> {
         self.check().is_some()
     }
 
+    /// Length of the table, header included.
+    pub(crate) fn bytes(&self) -> usize {
+        HEADER_BYTES
+            .saturating_add(self.nodes.len())
+            .saturating_add(self.edges.len())
+            .saturating_add(self.literals.len())
+    }
+
     fn check(&self) -> Option<()> {
+        // What no node has claimed yet; taken before the node is looked at, so that the sum of all looks is bounded.
+        let mut edges = self.edges.len() / 4;
+        let mut literals = self.literals.len();
         let nodes = u32::try_from(self.nodes.len() / NODE_BYTES).ok()?;
         let exists = |node: u32| (node < nodes).then_some(());
         exists(self.start)?;
@@ -186,6 +199,7 @@ impl<'a> Table<'a> {
                     }
                 }
                 CHAIN => {
+                    literals = literals.checked_sub(node.count)?;
                     exists(node.default)?;
                     exists(index.checked_add(1)?)?;
                     if self.chain(node)?.is_empty() {
@@ -193,10 +207,12 @@ impl<'a> Table<'a> {
                     }
                 }
                 SPARSE => {
+                    edges = edges.checked_sub(node.count.checked_mul(2)?)?;
                     exists(node.default)?;
                     self.check_sparse(node, exists)?;
                 }
                 DENSE => {
+                    edges = edges.checked_sub(node.count.checked_add(1)?)?;
                     exists(node.default)?;
                     let lowest = self.edge(node.data)?;
                     let end = (lowest as usize).checked_add(node.count)?;

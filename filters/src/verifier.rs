@@ -54,6 +54,8 @@ fn cost_of(insn: Insn) -> u32 {
 }
 
 /// String constants and tables lie in the pool and are well formed.
+///
+/// Tables share no bytes, by their sum: however many entries there are, the pool is looked at once.
 fn pool(program: &Program<'_>) -> Result<(), Refusal> {
     let refuse = |reason| Refusal::program(program.event(), reason);
     for index in 0..program.strings() {
@@ -62,10 +64,13 @@ fn pool(program: &Program<'_>) -> Result<(), Refusal> {
             _ => return Err(refuse(Reason::BadString(index as u32))),
         }
     }
+    let mut unclaimed = program.pool_bytes();
     for index in 0..program.tables() {
-        match program.table(index) {
-            Some(table) if table.verify() => {}
-            _ => return Err(refuse(Reason::BadTable(index as u32))),
+        let bad = refuse(Reason::BadTable(index as u32));
+        let table = program.table(index).ok_or(bad)?;
+        unclaimed = unclaimed.checked_sub(table.bytes()).ok_or(bad)?;
+        if !table.verify() {
+            return Err(bad);
         }
     }
     Ok(())

@@ -26,6 +26,9 @@ extern "C" fn evf_on_task_prctl(
     arg4: usize,
     arg5: usize,
 ) -> Answer {
+    if !super::is_open() {
+        return Answer::CONTINUE;
+    }
     // This may sleep in a task that has no domain to keep the module loaded.
     let Some(_pin) = ModulePin::try_new() else {
         return Answer::CONTINUE;

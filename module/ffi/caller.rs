@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The calling task: its system call, its rights, its end.
+
+use core::ptr;
+
+use kernel::bindings;
+use kernel::prelude::*;
+
+use super::Task;
+
+extern "C" {
+    static evf_no_new_privs: usize;
+    fn evf_seccomp_data(data: *mut u32);
+    fn evf_syscall_result(errno: i32);
+}
+
+/// `struct seccomp_data` as words, the head of every record. `N` is the length of the whole record.
+#[repr(C, align(8))]
+pub(crate) struct Words<const N: usize>(pub(crate) [u32; N]);
+
+/// Whether the caller may restrict itself: it has no_new_privs or, in its user namespace, CAP_SYS_ADMIN.
+pub(crate) fn may_restrict() -> bool {
+    let current = Task::current().as_ptr();
+    // SAFETY: Current. Its credentials do not change while it is here, and they hold its user namespace.
+    unsafe {
+        (*current).atomic_flags & evf_no_new_privs != 0
+            || bindings::ns_capable_noaudit(
+                (*(*current).cred).user_ns,
+                bindings::CAP_SYS_ADMIN as c_int,
+            )
+    }
+}
+
+/// The system call in progress, as the head of a record of `N` words, the rest of which is zero.
+pub(crate) fn record_words<const N: usize>() -> Words<N> {
+    const { assert!(N >= 16) };
+    let mut words = Words([0; N]);
+    words.0[0] = u32::MAX;
+    // SAFETY: `words` has room for a `struct seccomp_data` (16 words) and its alignment.
+    unsafe { evf_seccomp_data(words.0.as_mut_ptr()) };
+    words
+}
+
+/// Whether the caller also uses seccomp.
+pub(crate) fn seccomp_in_use() -> bool {
+    // SAFETY: Current.
+    unsafe { (*Task::current().as_ptr()).seccomp.mode != 0 }
+}
+
+/// Makes the refused system call return `-errno`.
+pub(crate) fn return_errno(errno: u16) {
+    // SAFETY: Called from the hook in the syscall entry, where the registers are those of the call.
+    unsafe { evf_syscall_result(i32::from(errno)) };
+}
+
+/// Makes the refused system call leave the registers as they were.
+pub(crate) fn roll_back() {
+    // SAFETY: As in `return_errno`.
+    unsafe { evf_syscall_result(-1) };
+}
+
+/// Whether the caller is the last thread of its process that runs.
+pub(crate) fn is_last_thread() -> bool {
+    // SAFETY: Current; its signal struct lives as long as it does.
+    unsafe {
+        ptr::addr_of!((*(*Task::current().as_ptr()).signal).live.counter).read_volatile() == 1
+    }
+}
+
+/// Kills the caller's process with SIGKILL.
+pub(crate) fn kill_process() {
+    // SAFETY: Current; the pid of a thread group lives as long as its signal struct.
+    unsafe {
+        let signal = (*Task::current().as_ptr()).signal;
+        let group = (*signal).pids[bindings::pid_type_PIDTYPE_TGID as usize];
+        bindings::kill_pid(group, bindings::SIGKILL as c_int, 1);
+    }
+}
+
+/// Ends the calling thread as by SIGSYS.
+pub(crate) fn exit_thread() -> ! {
+    // SAFETY: Called in process context from the syscall entry, without locks. The frames left behind own nothing.
+    unsafe { bindings::do_exit(bindings::SIGSYS as c_long) }
+}

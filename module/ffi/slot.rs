@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The table task -> domain of table.c, with the ownership that C cannot express.
+
+use core::ptr::{self, NonNull};
+
+use kernel::bindings;
+use kernel::prelude::*;
+use kernel::sync::{rcu, Arc, ArcBorrow};
+
+use super::Task;
+use crate::domain::Domain;
+
+extern "C" {
+    fn evf_domain_of(task: *const c_void) -> *const c_void;
+    fn evf_slot_new(domain: *const c_void, must: bool) -> *mut c_void;
+    fn evf_slot_set(task: *mut c_void, slot: *mut c_void);
+}
+
+/// The domain of `task`, which the caller holds the RCU read lock to look at.
+pub(crate) fn domain_of<'r>(task: Task, _rcu: &'r rcu::Guard) -> Option<ArcBorrow<'r, Domain>> {
+    // SAFETY: The RCU read lock is held.
+    let domain = unsafe { evf_domain_of(task.as_ptr().cast()) };
+    let domain = domain.cast::<Domain>();
+    if domain.is_null() {
+        return None;
+    }
+    // SAFETY: Slot: the pointer came from `Arc::into_raw` and is alive until the read lock is given back.
+    Some(unsafe { ArcBorrow::from_raw(domain) })
+}
+
+/// A slot made and not yet given to a task. Making it is the part that can fail.
+pub(crate) struct NewSlot {
+    slot: NonNull<c_void>,
+    domain: *const Domain,
+}
+
+impl NewSlot {
+    /// A slot that holds `domain`.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`, never if `must` is set: the allocation then waits.
+    pub(crate) fn new(domain: Arc<Domain>, must: bool) -> Result<NewSlot> {
+        let domain = domain.into_raw();
+        // SAFETY: Slot: the slot takes over the reference.
+        let slot = unsafe { evf_slot_new(domain.cast(), must) };
+        match NonNull::new(slot) {
+            Some(slot) => Ok(NewSlot { slot, domain }),
+            None => {
+                // SAFETY: Nobody took the reference that `into_raw` gave.
+                drop(unsafe { Arc::from_raw(domain) });
+                Err(ENOMEM)
+            }
+        }
+    }
+
+    /// Puts `task` under the slot's domain; from here on its events are judged by it.
+    pub(crate) fn give_to(self, task: Task) {
+        // SAFETY: The task is valid and the slot is ours to give.
+        unsafe { evf_slot_set(task.as_ptr().cast(), self.slot.as_ptr()) };
+        core::mem::forget(self);
+    }
+}
+
+impl Drop for NewSlot {
+    fn drop(&mut self) {
+        // SAFETY: The slot came from kmalloc, no task was given it, and with it goes the reference that it owned.
+        unsafe {
+            bindings::kfree(self.slot.as_ptr());
+            drop(Arc::from_raw(self.domain));
+        }
+    }
+}
+
+/// Takes the slot of a task that is being freed.
+pub(crate) fn forget_task(task: Task) {
+    // SAFETY: The task is valid for the duration of the hook that calls us.
+    unsafe { evf_slot_set(task.as_ptr().cast(), ptr::null_mut()) };
+}
+
+/// Called by the shim, after a grace period, when a slot is freed.
+#[no_mangle]
+extern "C" fn evf_domain_put(domain: *const c_void) {
+    // SAFETY: Slot: this is the reference that the slot owned.
+    drop(unsafe { Arc::from_raw(domain.cast::<Domain>()) });
+}

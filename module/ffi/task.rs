@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Tasks: the caller, those that hooks are told of, and the threads that the kernel runs for the caller's process.
+
+use core::ptr::{self, NonNull};
+
+use kernel::bindings;
+use kernel::prelude::*;
+
+extern "C" {
+    fn evf_user_workers(workers: *mut *mut c_void, max: u32) -> u32;
+}
+
+/// A task that the kernel keeps alive while we look at it: `current`, the argument of a hook, or one that we hold a reference to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Task(NonNull<bindings::task_struct>);
+
+impl Task {
+    /// The calling task.
+    pub(crate) fn current() -> Task {
+        // SAFETY: Current.
+        Task(unsafe { NonNull::new_unchecked(kernel::task::Task::current_raw()) })
+    }
+
+    /// # Safety
+    ///
+    /// `task` must be a valid task for as long as the value is used.
+    pub(crate) unsafe fn from_raw(task: *mut bindings::task_struct) -> Option<Task> {
+        NonNull::new(task).map(Task)
+    }
+
+    pub(crate) fn as_ptr(self) -> *mut bindings::task_struct {
+        self.0.as_ptr()
+    }
+
+    fn flags(self) -> u32 {
+        // SAFETY: The task is valid; `flags` of another task may change under us, a torn read is not possible.
+        unsafe { ptr::addr_of!((*self.as_ptr()).flags).read_volatile() }
+    }
+
+    /// Whether the kernel runs this thread on behalf of a process (io_uring worker, SQPOLL, vhost); it enters no system calls.
+    pub(crate) fn is_user_worker(self) -> bool {
+        self.flags() & (bindings::PF_USER_WORKER | bindings::PF_IO_WORKER) != 0
+    }
+}
+
+/// A worker thread of the caller's process, kept alive by a reference.
+pub(crate) struct Worker(NonNull<bindings::task_struct>);
+
+impl Worker {
+    pub(crate) fn task(&self) -> Task {
+        Task(self.0)
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        // SAFETY: Made in `user_workers` from a task with a reference of its own.
+        unsafe { bindings::put_task_struct(self.0.as_ptr()) };
+    }
+}
+
+/// The threads that the kernel runs for the caller's process.
+pub(crate) fn user_workers() -> Result<KVec<Worker>> {
+    let mut room = 16;
+    loop {
+        let mut found = KVec::from_elem(ptr::null_mut(), room, GFP_KERNEL)?;
+        let mut workers = KVec::with_capacity(room, GFP_KERNEL)?;
+        // SAFETY: `found` has `room` places.
+        let n = unsafe { evf_user_workers(found.as_mut_ptr(), room as u32) } as usize;
+        for task in found.iter().take(n) {
+            if let Some(task) = NonNull::new(task.cast()) {
+                workers.push(Worker(task), GFP_KERNEL)?;
+            }
+        }
+        if n <= room {
+            return Ok(workers);
+        }
+        room = n.saturating_add(16);
+    }
+}

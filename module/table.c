@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: GPL-2.0
+/* The table task -> domain. In C for the kernel's own RCU hash lists; which task gets which domain is decided in task.rs. */
+#include <linux/hashtable.h>
+#include <linux/sched.h>
+#include <linux/slab.h>
+#include "shim.h"
+
+/* A slot never changes: a new domain is a new slot. Readers hold RCU. */
+struct evf_slot {
+	struct hlist_node node;
+	const struct task_struct *task;
+	const void *domain;
+	struct rcu_head rcu;
+};
+
+static DEFINE_HASHTABLE(slots, 14);
+static DEFINE_SPINLOCK(slots_lock);
+
+static struct evf_slot *find(const struct task_struct *task)
+{
+	struct evf_slot *slot;
+
+	hash_for_each_possible_rcu(slots, slot, node, (unsigned long)task, lockdep_is_held(&slots_lock))
+		if (slot->task == task)
+			return slot;
+	return NULL;
+}
+
+const void *evf_domain_of(const struct task_struct *task)
+{
+	struct evf_slot *slot = find(task);
+
+	return slot ? slot->domain : NULL;
+}
+
+static void retire(struct rcu_head *rcu)
+{
+	struct evf_slot *slot = container_of(rcu, struct evf_slot, rcu);
+
+	evf_domain_put(slot->domain);
+	kfree(slot);
+}
+
+/* A slot that owns a reference to the domain; with @must the allocation waits until it succeeds. */
+struct evf_slot *evf_slot_new(const void *domain, bool must)
+{
+	struct evf_slot *slot = kmalloc_obj(*slot, GFP_KERNEL_ACCOUNT | (must ? __GFP_NOFAIL : 0));
+
+	if (slot)
+		slot->domain = domain;
+	return slot;
+}
+
+/* Puts the task under the slot's domain, or, without a slot, out of the table. Marks are set here and never cleared: fork copies them. */
+void evf_slot_set(struct task_struct *task, struct evf_slot *slot)
+{
+	struct evf_slot *old;
+	unsigned long flags;
+
+	spin_lock_irqsave(&slots_lock, flags);
+	old = find(task);
+	if (slot) {
+		slot->task = task;
+		if (old)
+			hlist_replace_rcu(&old->node, &slot->node);
+		else
+			hash_add_rcu(slots, &slot->node, (unsigned long)task);
+		set_bit(EVF_MARK_BIT, &task_thread_info(task)->syscall_work);
+		set_task_syscall_work(task, SECCOMP);
+	} else if (old) {
+		hash_del_rcu(&old->node);
+	}
+	spin_unlock_irqrestore(&slots_lock, flags);
+	if (old)
+		call_rcu(&old->rcu, retire);
+}
