@@ -77,6 +77,12 @@ impl<'a> Program<'a> {
         self.pool.len()
     }
 
+    /// The bytes of table `index`.
+    #[cfg(feature = "lang")]
+    pub(crate) fn table_bytes(&self, index: usize) -> Option<&'a [u8]> {
+        self.pooled(self.tables, index)
+    }
+
     /// The bytes of the pool that entry `index` of `list` names.
     fn pooled(&self, list: &[u8], index: usize) -> Option<&'a [u8]> {
         let at = index.checked_mul(ENTRY_BYTES)?;

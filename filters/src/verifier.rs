@@ -18,9 +18,9 @@ pub(crate) fn verify(program: &Program<'_>, workspace: &mut Workspace) -> Result
     pool(program)?;
     let refuse = |insn, reason| Refusal::at(program.event(), insn, reason);
     let schema = program.event().schema();
-    let mut scratch = Scratch::new(workspace);
-    let mut cost = LAYER_COST;
     let len = program.len();
+    let mut scratch = Scratch::new(workspace, len);
+    let mut cost = LAYER_COST;
     for at in 0..len {
         let insn = program
             .insn(at)
@@ -207,9 +207,12 @@ struct Scratch<'w> {
 }
 
 impl<'w> Scratch<'w> {
-    fn new(arriving: &'w mut Workspace) -> Scratch<'w> {
+    fn new(arriving: &'w mut Workspace, len: usize) -> Scratch<'w> {
         // No path is known yet: "all" is the neutral element of the intersection.
-        arriving.fill(u16::MAX);
+        arriving
+            .iter_mut()
+            .take(len)
+            .for_each(|words| *words = u16::MAX);
         Scratch {
             arriving,
             falling: 0,

@@ -1,0 +1,497 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Many patterns to one deterministic automaton.
+//!
+//! The patterns are first put into a trie whose edges are the parts of the patterns, so that equal beginnings are shared, also those of globs.
+//! The subset construction then follows only the sets of trie nodes that some string can reach. For plain literals each set has one member and
+//! the automaton is the trie. A pattern that can no longer win against an earlier one is dropped from the set at once, which keeps sets small and makes
+//! states from which everything has the same value a single one. At the end, states that no string can tell apart are merged.
+
+use std::collections::{BTreeSet, HashMap};
+use std::mem;
+use std::prelude::rust_2021::*;
+use std::vec;
+
+use super::pattern::{ByteSet, Part, Pattern};
+
+/// States before merging, at most.
+pub(crate) const MAX_STATES: usize = 1 << 20;
+
+/// Members of all sets of the subset construction together, at most: bounds its memory.
+const MAX_MEMBERS: usize = 1 << 25;
+
+/// No pattern.
+const NONE: u32 = u32::MAX;
+
+/// A state: its value if the string ends here, and where each byte leads.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct State {
+    pub(crate) value: u32,
+    /// Last byte of each range and the state it leads to; ascending, ends with 255, neighbours differ.
+    pub(crate) runs: Vec<(u8, u32)>,
+}
+
+/// A deterministic automaton. State 0 is the start.
+#[derive(Clone, Debug)]
+pub(crate) struct Automaton {
+    pub(crate) states: Vec<State>,
+}
+
+/// The automaton would be too large.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TooLarge {
+    pub(crate) states: usize,
+}
+
+/// The automaton, and which patterns it can report at all.
+#[derive(Debug)]
+pub(crate) struct Built {
+    pub(crate) automaton: Automaton,
+    /// Patterns, by index, that decide at least one string.
+    pub(crate) deciding: BTreeSet<u32>,
+}
+
+/// Builds the automaton of `patterns`, each with the value that it gives. The first pattern that matches wins; where none does the value is 0.
+pub(crate) fn build(patterns: &[(&Pattern, u32)]) -> Result<Built, TooLarge> {
+    let mut trie = Trie::new();
+    for (index, (pattern, _)) in patterns.iter().enumerate() {
+        trie.add(pattern, index as u32);
+    }
+    trie.finish();
+    let mut automaton = determinise(&trie)?;
+    let mut deciding = BTreeSet::new();
+    for state in &mut automaton.states {
+        if state.value == NONE {
+            state.value = 0;
+        } else {
+            deciding.insert(state.value);
+            state.value = patterns[state.value as usize].1;
+        }
+    }
+    Ok(Built {
+        automaton: minimise(automaton),
+        deciding,
+    })
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+enum Edge {
+    Byte(u8),
+    One(ByteSet),
+    Run,
+    Any,
+    Directories,
+}
+
+struct Node {
+    /// Children that follow a byte.
+    bytes: Vec<(u8, u32)>,
+    sets: Vec<(ByteSet, u32)>,
+    /// Children that follow nothing.
+    free: Vec<u32>,
+    /// Bytes on which the node stays.
+    stays: Option<ByteSet>,
+    /// The first pattern that ends here.
+    ends: u32,
+    /// The first pattern that has matched here, whatever follows.
+    sinks: u32,
+    /// The first pattern that can be reached from here.
+    best: u32,
+}
+
+struct Trie {
+    nodes: Vec<Node>,
+    children: HashMap<(u32, Edge), u32>,
+}
+
+impl Trie {
+    fn new() -> Trie {
+        let mut trie = Trie {
+            nodes: Vec::new(),
+            children: HashMap::new(),
+        };
+        trie.node(None);
+        trie
+    }
+
+    fn node(&mut self, stays: Option<ByteSet>) -> u32 {
+        self.nodes.push(Node {
+            bytes: Vec::new(),
+            sets: Vec::new(),
+            free: Vec::new(),
+            stays,
+            ends: NONE,
+            sinks: NONE,
+            best: NONE,
+        });
+        (self.nodes.len() - 1) as u32
+    }
+
+    fn at(&mut self, node: u32) -> &mut Node {
+        &mut self.nodes[node as usize]
+    }
+
+    /// The child over `edge`; children always have higher numbers than their parents.
+    fn child(&mut self, parent: u32, edge: Edge) -> u32 {
+        if let Some(&child) = self.children.get(&(parent, edge)) {
+            return child;
+        }
+        let child = match edge {
+            Edge::Byte(byte) => {
+                let child = self.node(None);
+                self.at(parent).bytes.push((byte, child));
+                child
+            }
+            Edge::One(set) => {
+                let child = self.node(None);
+                self.at(parent).sets.push((set, child));
+                child
+            }
+            Edge::Run | Edge::Any => {
+                let stays = if edge == Edge::Any {
+                    ByteSet::ALL
+                } else {
+                    ByteSet::not_slash()
+                };
+                let child = self.node(Some(stays));
+                self.at(parent).free.push(child);
+                child
+            }
+            Edge::Directories => {
+                let inside = self.node(Some(ByteSet::ALL));
+                let child = self.node(None);
+                self.at(inside).bytes.push((b'/', child));
+                self.at(parent).free.extend([inside, child]);
+                child
+            }
+        };
+        self.children.insert((parent, edge), child);
+        child
+    }
+
+    fn literal(&mut self, from: u32, literal: &[u8]) -> u32 {
+        literal
+            .iter()
+            .fold(from, |node, &byte| self.child(node, Edge::Byte(byte)))
+    }
+
+    fn add(&mut self, pattern: &Pattern, index: u32) {
+        let ends = |node: &mut Node| node.ends = node.ends.min(index);
+        let sinks = |node: &mut Node| node.sinks = node.sinks.min(index);
+        match pattern {
+            Pattern::Equal(literal) => {
+                let last = self.literal(0, literal);
+                ends(self.at(last));
+            }
+            Pattern::Prefix(literal) => {
+                let last = self.literal(0, literal);
+                sinks(self.at(last));
+            }
+            Pattern::Suffix(literal) => {
+                let any = self.child(0, Edge::Any);
+                let last = self.literal(any, literal);
+                ends(self.at(last));
+            }
+            Pattern::Contains(literal) => {
+                let any = self.child(0, Edge::Any);
+                let last = self.literal(any, literal);
+                sinks(self.at(last));
+            }
+            Pattern::Under(tree) => {
+                let last = self.literal(0, tree);
+                ends(self.at(last));
+                let below = self.child(last, Edge::Byte(b'/'));
+                sinks(self.at(below));
+            }
+            Pattern::Glob(parts) => {
+                let last = parts.iter().fold(0, |node, part| {
+                    let edge = match *part {
+                        Part::Byte(byte) => Edge::Byte(byte),
+                        Part::One(set) => Edge::One(set),
+                        Part::Run => Edge::Run,
+                        Part::Any => Edge::Any,
+                        Part::Directories => Edge::Directories,
+                    };
+                    self.child(node, edge)
+                });
+                // `**` at the very end: whatever follows, it has matched.
+                if parts.last() == Some(&Part::Any) {
+                    sinks(self.at(last));
+                } else {
+                    ends(self.at(last));
+                }
+            }
+        }
+    }
+
+    /// Computes `best`: children have higher numbers, so one pass from the end suffices.
+    fn finish(&mut self) {
+        for index in (0..self.nodes.len()).rev() {
+            let node = &self.nodes[index];
+            let mut best = node.ends.min(node.sinks);
+            let targets = node.bytes.iter().map(|&(_, child)| child);
+            let targets = targets.chain(node.sets.iter().map(|&(_, child)| child));
+            for child in targets.chain(node.free.iter().copied()) {
+                best = best.min(self.nodes[child as usize].best);
+            }
+            self.nodes[index].best = best;
+        }
+    }
+}
+
+/// A set of trie nodes: ascending. `sink` is the first pattern that has matched whatever follows; nodes that cannot beat it are left out.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+struct Members {
+    sink: u32,
+    nodes: Box<[u32]>,
+}
+
+impl Members {
+    /// The set of all nodes reached from `sources` over free edges, without those that cannot win.
+    fn new(trie: &Trie, mut sources: Vec<u32>, mut sink: u32) -> Members {
+        let mut next = 0;
+        while let Some(&node) = sources.get(next) {
+            sources.extend(&trie.nodes[node as usize].free);
+            sink = sink.min(trie.nodes[node as usize].sinks);
+            next += 1;
+        }
+        sources.retain(|&node| trie.nodes[node as usize].best < sink);
+        sources.sort_unstable();
+        sources.dedup();
+        Members {
+            sink,
+            nodes: sources.into_boxed_slice(),
+        }
+    }
+
+    fn value(&self, trie: &Trie) -> u32 {
+        self.nodes
+            .iter()
+            .map(|&node| trie.nodes[node as usize].ends)
+            .fold(self.sink, u32::min)
+    }
+}
+
+/// Numbers the sets of the subset construction.
+struct Subsets<'t> {
+    trie: &'t Trie,
+    numbers: HashMap<Members, u32>,
+    list: Vec<Members>,
+    members: usize,
+}
+
+impl Subsets<'_> {
+    fn number(&mut self, sources: Vec<u32>, sink: u32) -> u32 {
+        let set = Members::new(self.trie, sources, sink);
+        if let Some(&number) = self.numbers.get(&set) {
+            return number;
+        }
+        let number = self.list.len() as u32;
+        self.members += set.nodes.len();
+        self.list.push(set.clone());
+        self.numbers.insert(set, number);
+        number
+    }
+}
+
+fn determinise(trie: &Trie) -> Result<Automaton, TooLarge> {
+    let mut subsets = Subsets {
+        trie,
+        numbers: HashMap::new(),
+        list: Vec::new(),
+        members: 0,
+    };
+    subsets.number(vec![0], NONE);
+    let mut states = Vec::new();
+    while let Some(set) = subsets.list.get(states.len()).cloned() {
+        if subsets.list.len() > MAX_STATES || subsets.members > MAX_MEMBERS {
+            return Err(TooLarge {
+                states: subsets.list.len(),
+            });
+        }
+        let value = set.value(trie);
+        let runs = step(&mut subsets, &set);
+        states.push(State { value, runs });
+    }
+    Ok(Automaton { states })
+}
+
+/// Where each byte leads from the set.
+fn step(subsets: &mut Subsets<'_>, set: &Members) -> Vec<(u8, u32)> {
+    // Sets of bytes occur many times, but few different ones do: bytes that lie in the same ones behave alike.
+    let mut wide: Vec<(ByteSet, Vec<u32>)> = Vec::new();
+    let mut narrow: Vec<(u8, u32)> = Vec::new();
+    for &node in &set.nodes {
+        let data = &subsets.trie.nodes[node as usize];
+        narrow.extend(&data.bytes);
+        let stays = data.stays.map(|bytes| (bytes, node));
+        for (bytes, target) in data.sets.iter().copied().chain(stays) {
+            match wide.iter_mut().find(|(found, _)| *found == bytes) {
+                Some((_, targets)) => targets.push(target),
+                None => wide.push((bytes, vec![target])),
+            }
+        }
+    }
+    narrow.sort_unstable();
+    let mut next = narrow.as_slice();
+    let mut cells: HashMap<Vec<bool>, u32> = HashMap::new();
+    let mut runs: Vec<(u8, u32)> = Vec::new();
+    for byte in 0..=255u8 {
+        let count = next.iter().take_while(|(found, _)| *found == byte).count();
+        let (here, later) = next.split_at(count);
+        next = later;
+        let target = if wide.is_empty() && here.is_empty() {
+            // The common case of a literal: every other byte leads to where nothing matches any more.
+            *cells
+                .entry(Vec::new())
+                .or_insert_with(|| subsets.number(Vec::new(), set.sink))
+        } else {
+            let cell: Vec<bool> = wide.iter().map(|(bytes, _)| bytes.contains(byte)).collect();
+            let sources = |cell: &[bool]| -> Vec<u32> {
+                wide.iter()
+                    .zip(cell)
+                    .filter(|(_, inside)| **inside)
+                    .flat_map(|((_, targets), _)| targets.iter().copied())
+                    .chain(here.iter().map(|&(_, target)| target))
+                    .collect()
+            };
+            if here.is_empty() {
+                match cells.get(&cell) {
+                    Some(&number) => number,
+                    None => {
+                        let number = subsets.number(sources(&cell), set.sink);
+                        cells.insert(cell, number);
+                        number
+                    }
+                }
+            } else {
+                subsets.number(sources(&cell), set.sink)
+            }
+        };
+        push_run(&mut runs, byte, target);
+    }
+    runs
+}
+
+fn push_run(runs: &mut Vec<(u8, u32)>, last: u8, target: u32) {
+    match runs.last_mut() {
+        Some(run) if run.1 == target => run.0 = last,
+        _ => runs.push((last, target)),
+    }
+}
+
+/// Merges states that no string can tell apart: partition refinement, in which only states whose successors have moved to another class are looked
+/// at again.
+fn minimise(automaton: Automaton) -> Automaton {
+    let states = automaton.states;
+    let mut class: Vec<u32> = vec![0; states.len()];
+    let mut classes = 0;
+    {
+        let mut by_value = HashMap::new();
+        for (state, class) in states.iter().zip(&mut class) {
+            *class = *by_value.entry(state.value).or_insert_with(|| {
+                classes += 1;
+                classes - 1
+            });
+        }
+    }
+    let mut predecessors: Vec<Vec<u32>> = vec![Vec::new(); states.len()];
+    for (index, state) in states.iter().enumerate() {
+        for &(_, target) in &state.runs {
+            predecessors[target as usize].push(index as u32);
+        }
+    }
+    let signature = |state: u32, class: &[u32]| {
+        let mut runs = Vec::new();
+        for &(last, target) in &states[state as usize].runs {
+            push_run(&mut runs, last, class[target as usize]);
+        }
+        runs
+    };
+
+    // What the members of a class look like that are not to be looked at again, and how many there are.
+    let mut settled: Vec<Option<Vec<(u8, u32)>>> = vec![None; classes as usize];
+    let mut settled_members = vec![0usize; classes as usize];
+    let mut dirty: Vec<u32> = (0..states.len() as u32).collect();
+    let mut is_dirty = vec![true; states.len()];
+    while !dirty.is_empty() {
+        let mut groups: HashMap<(u32, Vec<(u8, u32)>), Vec<u32>> = HashMap::new();
+        for &state in &dirty {
+            is_dirty[state as usize] = false;
+            let key = (class[state as usize], signature(state, &class));
+            groups.entry(key).or_default().push(state);
+        }
+        let mut order: Vec<_> = groups.into_iter().collect();
+        // The largest group of a class comes first and may keep the class; states make the order the same in every run.
+        order.sort_unstable_by_key(|((class, _), members)| {
+            (*class, std::cmp::Reverse(members.len()), members[0])
+        });
+        let mut moved = Vec::new();
+        for ((old, look), members) in order {
+            let old_index = old as usize;
+            let free = settled_members[old_index] == 0;
+            if free || settled[old_index].as_ref() == Some(&look) {
+                settled_members[old_index] += members.len();
+                settled[old_index] = Some(look);
+                continue;
+            }
+            let new = classes;
+            classes += 1;
+            settled_members.push(members.len());
+            settled.push(Some(look));
+            for &state in &members {
+                class[state as usize] = new;
+            }
+            moved.extend(members);
+        }
+        dirty.clear();
+        for state in moved {
+            for &before in &predecessors[state as usize] {
+                if !mem::replace(&mut is_dirty[before as usize], true) {
+                    settled_members[class[before as usize] as usize] -= 1;
+                    dirty.push(before);
+                }
+            }
+        }
+    }
+    renumber(&states, &class)
+}
+
+/// One state for each class, numbered in the order in which a walk from the start meets them.
+fn renumber(states: &[State], class: &[u32]) -> Automaton {
+    let mut numbers: HashMap<u32, u32> = HashMap::new();
+    let mut order = vec![0u32];
+    numbers.insert(class[0], 0);
+    let mut merged = Vec::new();
+    while let Some(&state) = order.get(merged.len()) {
+        let state = &states[state as usize];
+        let mut runs = Vec::new();
+        for &(last, target) in &state.runs {
+            let number = *numbers.entry(class[target as usize]).or_insert_with(|| {
+                order.push(target);
+                (order.len() - 1) as u32
+            });
+            push_run(&mut runs, last, number);
+        }
+        merged.push(State {
+            value: state.value,
+            runs,
+        });
+    }
+    Automaton { states: merged }
+}
+
+impl Automaton {
+    /// The value of `input`.
+    #[cfg(test)]
+    pub(crate) fn lookup(&self, input: &[u8]) -> u32 {
+        let mut at = 0;
+        for &byte in input {
+            let run = self.states[at as usize]
+                .runs
+                .iter()
+                .find(|(last, _)| byte <= *last);
+            at = run.map_or(0, |&(_, target)| target);
+        }
+        self.states[at as usize].value
+    }
+}
