@@ -1,0 +1,348 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `cargo xtask setup`: fills the cache with the kernel, the root that builds for it, and the guest's Debian part.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::buildroot::{self, Root};
+use crate::cache::{self, Cache, Lock};
+use crate::debian::{self, Apt, Mirror};
+use crate::exec;
+use crate::guest;
+use crate::kernel::{Kernel, Known};
+use crate::progress::Step;
+use crate::tree;
+
+/// Raised when a step makes something else from the same inputs, so that old entries are made again.
+const RECIPE: &str = "1";
+const RECORD: &str = "kernel.json";
+const STEPS: usize = 5;
+
+/// What the build root has besides its base and the kernel's own C compiler.
+const BUILD_PACKAGES: [&str; 28] = [
+    "diffutils",
+    "gzip",
+    "bzip2",
+    "tar",
+    "util-linux",
+    "mount",
+    "hostname",
+    "perl",
+    "make",
+    "binutils",
+    "libc6-dev",
+    "rustc",
+    "rust-src",
+    "rust-clippy",
+    "bindgen",
+    "flex",
+    "bison",
+    "bc",
+    "libelf-dev",
+    "libssl-dev",
+    "python3",
+    "xz-utils",
+    "zstd",
+    "kmod",
+    "cpio",
+    "rsync",
+    "pahole",
+    "qemu-system-x86",
+];
+
+/// The parts of the cache one kernel version needs.
+#[derive(Clone, Debug)]
+pub(crate) struct Kit {
+    pub(crate) kernel: Kernel,
+    cache: Cache,
+}
+
+impl Kit {
+    /// A name inside the cache directory of this kernel.
+    fn name(&self, part: &str) -> String {
+        format!("{}/{part}", self.kernel.key())
+    }
+
+    fn place(&self, part: &str) -> PathBuf {
+        self.cache.path(&self.name(part))
+    }
+
+    /// The build root.
+    pub(crate) fn root(&self) -> Root {
+        Root::at(self.place("root"))
+    }
+
+    /// The stock kernel.
+    pub(crate) fn image(&self) -> PathBuf {
+        self.place("kernel").join("vmlinuz")
+    }
+
+    /// The stock kernel's configuration.
+    pub(crate) fn config(&self) -> PathBuf {
+        self.place("kernel").join("config")
+    }
+
+    /// The kernel source.
+    pub(crate) fn source(&self) -> PathBuf {
+        self.place("source")
+    }
+
+    /// The tree prepared for building modules.
+    pub(crate) fn tree(&self) -> PathBuf {
+        self.place("tree")
+    }
+
+    /// The guest's Debian part.
+    pub(crate) fn guest(&self) -> PathBuf {
+        self.place("guest").join(guest::DEBIAN)
+    }
+
+    /// The cache all of it lies in.
+    pub(crate) fn cache(&self) -> &Cache {
+        &self.cache
+    }
+
+    /// Every part with its recipe and whether it is there, in the order they are made.
+    pub(crate) fn parts(&self) -> Vec<(&'static str, PathBuf, bool)> {
+        ["kernel", "source", "root", "tree", "guest"]
+            .into_iter()
+            .map(|part| {
+                (
+                    part,
+                    self.place(part),
+                    self.cache.has(&self.name(part), &self.recipe(part)),
+                )
+            })
+            .collect()
+    }
+
+    fn has(&self, part: &str) -> bool {
+        self.cache.has(&self.name(part), &self.recipe(part))
+    }
+
+    fn recipe(&self, part: &str) -> String {
+        let inputs = match part {
+            "root" => BUILD_PACKAGES.join(" "),
+            "guest" => guest::PACKAGES.join(" "),
+            _ => String::new(),
+        };
+        format!(
+            "evfilter {RECIPE} {part} {} {inputs}\n",
+            self.kernel.version
+        )
+    }
+
+    fn complete(&self, with_tree: bool) -> bool {
+        self.has("kernel")
+            && self.has("root")
+            && self.has("guest")
+            && (!with_tree || (self.has("source") && self.has("tree")))
+    }
+
+    /// The kit of the kernel that the cache has on record, whole or not.
+    pub(crate) fn recorded(cache: &Cache) -> Result<Option<Self>> {
+        let path = cache.path(RECORD);
+        let text = match fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error).with_context(|| format!("read {}", path.display())),
+        };
+        let kernel = serde_json::from_str(&text).with_context(|| {
+            format!(
+                "{}: not written by this version; remove it and run cargo xtask setup",
+                path.display()
+            )
+        })?;
+        Ok(Some(Self {
+            kernel,
+            cache: cache.clone(),
+        }))
+    }
+}
+
+/// What [`ensure`] may and must do.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Wish {
+    /// Look for a newer kernel even if everything is there.
+    pub(crate) update: bool,
+    /// The kernel is the user's own: neither its source nor a prepared tree is needed.
+    pub(crate) own_kernel: bool,
+}
+
+/// Makes what is missing in the cache. The lock keeps the parts in place while they are used.
+pub(crate) fn ensure(repo: &Path, cache: &Cache, wish: Wish) -> Result<(Kit, Lock)> {
+    let with_tree = !wish.own_kernel;
+    if !wish.update {
+        let lock = cache.lock_shared()?;
+        if let Some(kit) = Kit::recorded(cache)?.filter(|kit| kit.complete(with_tree)) {
+            warn(&kit.kernel);
+            return Ok((kit, lock));
+        }
+    }
+    // Both before the downloads: nobody should wait ten minutes for an error that was there from the start.
+    buildroot::check_entry()?;
+    let mirror = Mirror::of_host()?;
+    {
+        let lock = cache.lock_exclusive()?;
+        let known = Known::read(repo)?;
+        let apt = Apt::new(cache, &mirror, &known.suites())?;
+        let kit = make_all(&known, cache, &lock, &apt, wish)?;
+        apt.clean()?;
+        if exec::verbose() {
+            eprintln!("ready: {}", kit.place("").display());
+        }
+    }
+    let lock = cache.lock_shared()?;
+    match Kit::recorded(cache)?.filter(|kit| kit.complete(with_tree)) {
+        Some(kit) => {
+            warn(&kit.kernel);
+            Ok((kit, lock))
+        }
+        None => bail!(
+            "{} was changed by another run meanwhile; run the command again",
+            cache.root().display()
+        ),
+    }
+}
+
+fn warn(kernel: &Kernel) {
+    if let Some(warning) = kernel.warning() {
+        eprintln!("{warning}");
+    }
+}
+
+fn make_all(known: &Known, cache: &Cache, lock: &Lock, apt: &Apt, wish: Wish) -> Result<Kit> {
+    let mut step = Step::new(1, STEPS, "package lists");
+    apt.update()?;
+    // An interrupted setup is finished with the kernel it began with, as long as nothing of that must be downloaded.
+    let begun =
+        Kit::recorded(cache)?.filter(|kit| !wish.update && kit.has("kernel") && kit.has("source"));
+    let kit = match begun {
+        Some(kit) => kit,
+        None => Kit {
+            kernel: known.resolve(&apt.records(&known.pattern())?)?,
+            cache: cache.clone(),
+        },
+    };
+    cache::write_atomically(
+        &cache.path(RECORD),
+        serde_json::to_string_pretty(&kit.kernel)? + "\n",
+    )?;
+    step.say(&kit.kernel.release);
+    step.done(&format!(
+        "kernel {}, Debian {}",
+        kit.kernel.release, kit.kernel.version
+    ));
+
+    let mut step = Step::new(2, STEPS, "kernel packages");
+    fetch_kernel(&kit, lock, apt, &mut step)?;
+    step.done("");
+
+    let mut step = Step::new(3, STEPS, "build root");
+    let tool = cache.entry(lock, "mmdebstrap", RECIPE, |new| {
+        buildroot::mmdebstrap(apt, new, &mut step, &cache.log("mmdebstrap"))
+    })?;
+    let mmdebstrap = (tool.join("usr/bin/mmdebstrap"), known.debian.suite.as_str());
+    let mmdebstrap = (mmdebstrap.0.as_path(), mmdebstrap.1);
+    let config = fs::read_to_string(kit.config())
+        .with_context(|| format!("read {}", kit.config().display()))?;
+    let compiler = tree::c_compiler(&config)?;
+    cache.entry(lock, &kit.name("root"), &kit.recipe("root"), |new| {
+        let mut packages: Vec<&str> = buildroot::BASE.to_vec();
+        packages.extend(BUILD_PACKAGES);
+        packages.push(&compiler.package);
+        let root = Root::make(new, cache, apt, mmdebstrap, &packages, &mut step)?;
+        tree::check_compilers(&root, &config, &compiler)
+    })?;
+    step.done("");
+
+    if !wish.own_kernel {
+        let mut step = Step::new(4, STEPS, "kernel tree");
+        cache.entry(lock, &kit.name("tree"), &kit.recipe("tree"), |new| {
+            tree::prepare(&kit, new, &compiler, &mut step)
+        })?;
+        step.done("");
+    }
+
+    let mut step = Step::new(5, STEPS, "guest");
+    cache.entry(lock, &kit.name("guest"), &kit.recipe("guest"), |new| {
+        guest::make_debian(new, cache, apt, mmdebstrap, &mut step)
+    })?;
+    step.done("");
+    Ok(kit)
+}
+
+/// Downloads and unpacks what the kernel under test is made of.
+fn fetch_kernel(kit: &Kit, lock: &Lock, apt: &Apt, step: &mut Step) -> Result<()> {
+    let (cache, kernel) = (&kit.cache, &kit.kernel);
+    let debs = if kit.has("kernel") && kit.has("source") {
+        Vec::new()
+    } else {
+        apt.download(&kernel.packages(), step)?
+    };
+    let log = cache.log("unpack-kernel");
+    let missing = || {
+        format!(
+            "the packages of kernel {} changed their form",
+            kernel.release
+        )
+    };
+    cache.entry(lock, &kit.name("kernel"), &kit.recipe("kernel"), |new| {
+        let [headers, image, _] = &debs[..] else {
+            bail!("{}", missing())
+        };
+        let unpacked = new.join("unpacked");
+        debian::unpack(headers, &unpacked, &log)?;
+        debian::unpack(image, &unpacked, &log)?;
+        let headers = unpacked.join(format!("usr/src/linux-headers-{}", kernel.release));
+        // The file moved below /usr in 7.x; an older package has it in /boot.
+        let images = [
+            format!("usr/lib/modules/{}/vmlinuz", kernel.release),
+            format!("boot/vmlinuz-{}", kernel.release),
+        ];
+        let images = images.map(|path| unpacked.join(path));
+        let image = images
+            .iter()
+            .find(|path| path.exists())
+            .with_context(missing)?;
+        for (from, to) in [
+            (headers.join(".config"), "config"),
+            (headers.join("Module.symvers"), "Module.symvers"),
+            (image.clone(), "vmlinuz"),
+        ] {
+            let to = new.join(to);
+            fs::copy(&from, &to)
+                .with_context(|| format!("{}: copy {}", missing(), from.display()))?;
+            fs::set_permissions(&to, fs::Permissions::from_mode(0o644))
+                .with_context(|| to.display().to_string())?;
+        }
+        cache::remove_tree(&unpacked).with_context(|| format!("remove {}", unpacked.display()))?;
+        let config =
+            fs::read_to_string(new.join("config")).context("read the kernel configuration")?;
+        Kernel::check_config(&config, &format!("kernel {}", kernel.release))
+    })?;
+    cache.entry(lock, &kit.name("source"), &kit.recipe("source"), |new| {
+        let [_, _, source] = &debs[..] else {
+            bail!("{}", missing())
+        };
+        let unpacked = new.join("unpacked");
+        debian::unpack(source, &unpacked, &log)?;
+        step.say("unpacking the source");
+        let archive = unpacked.join(format!("usr/src/linux-source-{}.tar.xz", kernel.series));
+        let mut tar = Command::new("tar");
+        tar.arg("--extract")
+            .arg("--file")
+            .arg(&archive)
+            .arg("--directory")
+            .arg(new)
+            .arg("--strip-components=1");
+        exec::run(&mut tar, &cache.log("unpack-source")).with_context(missing)?;
+        cache::remove_tree(&unpacked).with_context(|| format!("remove {}", unpacked.display()))
+    })?;
+    Ok(())
+}
