@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The module's interface, called by hand: no library stands between a test and the kernel.
+
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+
+use uapi::control::{
+    ABI_VERSION, IOC_INFO, IOC_LOAD, IOC_RESTRICT_SELF, Info, Load, PR_EVFILTER, PR_EVFILTER_OPEN,
+    RestrictSelf,
+};
+
+use crate::sys::{Ret, no_new_privs, own, sys};
+
+/// Opens a control descriptor by `prctl`.
+pub(crate) fn try_control() -> Result<OwnedFd, i32> {
+    own(sys!(libc::SYS_prctl, PR_EVFILTER, PR_EVFILTER_OPEN, 0, 0, 0))
+}
+
+/// Opens a control descriptor, which must work.
+#[track_caller]
+pub(crate) fn control() -> OwnedFd {
+    try_control().expect("prctl(PR_EVFILTER): is the module loaded?")
+}
+
+/// An ioctl on any descriptor, with the address of any argument.
+pub(crate) fn ioctl<T>(fd: BorrowedFd<'_>, request: u32, argument: *const T) -> Ret {
+    sys!(libc::SYS_ioctl, fd.as_raw_fd(), request, argument)
+}
+
+/// IOC_INFO.
+#[track_caller]
+pub(crate) fn info() -> Info {
+    let control = control();
+    info_of(control.as_fd())
+}
+
+/// IOC_INFO on a descriptor that is open already.
+#[track_caller]
+pub(crate) fn info_of(control: BorrowedFd<'_>) -> Info {
+    let mut info = Info { size: size_of::<Info>() as u32, ..Info::default() };
+    let done = ioctl(control, IOC_INFO, &raw mut info);
+    assert_eq!(done, Ok(0), "IOC_INFO");
+    assert_eq!(info.abi, ABI_VERSION);
+    info
+}
+
+/// Number of layers on the calling thread.
+#[track_caller]
+pub(crate) fn layers() -> u32 {
+    info().layers
+}
+
+/// IOC_LOAD without a message.
+pub(crate) fn try_load(image: &[u8]) -> Result<OwnedFd, i32> {
+    let control = control();
+    let load = Load {
+        size: size_of::<Load>() as u32,
+        image: image.as_ptr() as u64,
+        image_len: image.len() as u32,
+        ..Load::default()
+    };
+    own(ioctl(control.as_fd(), IOC_LOAD, &raw const load))
+}
+
+/// IOC_LOAD with a buffer for the verifier's message, which is returned up to its NUL.
+#[track_caller]
+pub(crate) fn load_with_message(image: &[u8], buffer: &mut [u8]) -> (Result<OwnedFd, i32>, String) {
+    let control = control();
+    let load = Load {
+        size: size_of::<Load>() as u32,
+        image: image.as_ptr() as u64,
+        image_len: image.len() as u32,
+        message: buffer.as_mut_ptr() as u64,
+        message_len: buffer.len() as u32,
+        ..Load::default()
+    };
+    let loaded = own(ioctl(control.as_fd(), IOC_LOAD, &raw const load));
+    let text = buffer.split(|byte| *byte == 0).next().unwrap_or_default();
+    (loaded, String::from_utf8_lossy(text).into_owned())
+}
+
+/// Loads an image that must be accepted.
+#[track_caller]
+pub(crate) fn load(image: &[u8]) -> OwnedFd {
+    let mut buffer = [0u8; 256];
+    match load_with_message(image, &mut buffer) {
+        (Ok(filter), _) => filter,
+        (Err(errno), message) => panic!("IOC_LOAD: errno {errno}, {message:?}"),
+    }
+}
+
+/// IOC_RESTRICT_SELF.
+pub(crate) fn try_restrict(filter: &OwnedFd) -> Ret {
+    let control = try_control()?;
+    restrict_through(control.as_fd(), filter.as_raw_fd())
+}
+
+/// IOC_RESTRICT_SELF on a control descriptor that is open already.
+pub(crate) fn restrict_through(control: BorrowedFd<'_>, filter: i32) -> Ret {
+    let argument = RestrictSelf {
+        size: size_of::<RestrictSelf>() as u32,
+        filter_fd: filter,
+        ..RestrictSelf::default()
+    };
+    ioctl(control, IOC_RESTRICT_SELF, &raw const argument)
+}
+
+/// Pushes a filter on the caller, which must work.
+#[track_caller]
+pub(crate) fn restrict(filter: &OwnedFd) {
+    assert_eq!(try_restrict(filter), Ok(0), "IOC_RESTRICT_SELF");
+}
+
+/// Puts the caller under `image`, as an unprivileged program would.
+#[track_caller]
+pub(crate) fn attach(image: &[u8]) {
+    no_new_privs();
+    restrict(&load(image));
+}

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The suites that run inside the guest, as root, with `evfilter.ko` loaded.
+//!
+//! Each test runs in a process of its own, so that layers, kills and leaks stay there. Results go to standard output, one line each, in
+//! the protocol that `cargo xtask qemu-test` reads from the serial console. The exit status is 0 if nothing failed, 1 if something did, 2 for
+//! wrong arguments.
+
+mod harness;
+mod kernel;
+mod kmsg;
+mod program;
+mod ring;
+mod seccomp;
+mod suites;
+mod sys;
+
+use std::process::ExitCode;
+
+const HELP: &str = "\
+Runs the in-guest tests of evfilter. They load, unload and attach: run them in a guest only.
+
+Usage: evf-tests [--list] [--filter TEXT]... [--exact]
+
+  --list         print the names of the tests and stop
+  --filter TEXT  run the tests whose name contains TEXT; may be given more than once
+  --exact        a filter must be a whole name
+  --help         print this
+
+Example: evf-tests --filter getname:: --filter law_2
+";
+
+#[derive(Default)]
+struct Arguments {
+    list: bool,
+    exact: bool,
+    filters: Vec<String>,
+}
+
+impl Arguments {
+    fn parse(words: impl Iterator<Item = String>) -> Result<Option<Arguments>, String> {
+        let mut arguments = Arguments::default();
+        let mut words = words;
+        while let Some(word) = words.next() {
+            match word.as_str() {
+                "--help" | "-h" => return Ok(None),
+                "--list" => arguments.list = true,
+                "--exact" => arguments.exact = true,
+                "--filter" => {
+                    let text = words.next().ok_or("--filter needs a text")?;
+                    arguments.filters.push(text);
+                }
+                _ => match word.strip_prefix("--filter=") {
+                    Some(text) => arguments.filters.push(text.into()),
+                    None => return Err(format!("unknown argument {word:?}; see --help")),
+                },
+            }
+        }
+        Ok(Some(arguments))
+    }
+
+    fn wants(&self, name: &str) -> bool {
+        let matches = |filter: &String| {
+            if self.exact { name == filter } else { name.contains(filter.as_str()) }
+        };
+        self.filters.is_empty() || self.filters.iter().any(matches)
+    }
+}
+
+fn main() -> ExitCode {
+    let arguments = match Arguments::parse(std::env::args().skip(1)) {
+        Ok(Some(arguments)) => arguments,
+        Ok(None) => {
+            print!("{HELP}");
+            return ExitCode::SUCCESS;
+        }
+        Err(message) => {
+            eprintln!("evf-tests: {message}");
+            return ExitCode::from(2);
+        }
+    };
+    let mut tests = suites::all();
+    tests.retain(|test| arguments.wants(&test.name));
+    if arguments.list {
+        for test in &tests {
+            println!("{}", test.name);
+        }
+        return ExitCode::SUCCESS;
+    }
+    if tests.is_empty() {
+        eprintln!("evf-tests: no test has such a name; see --list");
+        return ExitCode::from(2);
+    }
+    if harness::run(tests) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The suites, one topic a file.
+
+mod abi;
+mod cli;
+mod getname;
+mod inherit;
+mod lifecycle;
+mod narrowing;
+mod nesting;
+mod programs;
+mod ptrace;
+mod races;
+mod syscall;
+
+use crate::harness::Test;
+
+/// All tests, in the order in which they run.
+pub(crate) fn all() -> Vec<Test> {
+    let mut all = Vec::new();
+    for suite in [
+        abi::tests,
+        syscall::tests,
+        getname::tests,
+        inherit::tests,
+        narrowing::tests,
+        nesting::tests,
+        ptrace::tests,
+        races::tests,
+        programs::tests,
+        cli::tests,
+        lifecycle::tests,
+    ] {
+        all.extend(suite());
+    }
+    let mut names: Vec<&str> = all.iter().map(|test| test.name.as_str()).collect();
+    names.sort_unstable();
+    for pair in names.windows(2) {
+        assert_ne!(pair[0], pair[1], "two tests of one name");
+    }
+    all
+}

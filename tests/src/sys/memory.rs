@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Mappings: shared between processes, below 4 GiB, and ending at a page that is not there.
+
+use std::marker::PhantomData;
+use std::ops::Deref;
+
+use crate::sys::sys;
+
+/// Bytes of a page.
+pub(crate) const PAGE: usize = 4096;
+
+const READ_WRITE: i32 = libc::PROT_READ | libc::PROT_WRITE;
+
+/// Anonymous memory.
+#[track_caller]
+pub(crate) fn map(bytes: usize, flags: i32) -> u64 {
+    let flags = flags | libc::MAP_ANONYMOUS;
+    sys!(libc::SYS_mmap, 0, bytes, READ_WRITE, flags, -1, 0).expect("mmap")
+}
+
+/// A zeroed `T` in memory that children share.
+pub(crate) struct Shared<T> {
+    address: *const T,
+    owner: PhantomData<T>,
+}
+
+// SAFETY: it gives out shared references only, to a `T` that threads may share.
+unsafe impl<T: Sync> Sync for Shared<T> {}
+
+impl<T> Shared<T> {
+    /// Maps the memory; it stays for the life of the process. `T` must be valid when all its bytes are zero, as atomics are.
+    #[track_caller]
+    pub(crate) fn new() -> Shared<T> {
+        let address = map(size_of::<T>().next_multiple_of(PAGE), libc::MAP_SHARED);
+        Shared { address: address as *const T, owner: PhantomData }
+    }
+}
+
+impl<T> Deref for Shared<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        // SAFETY: the mapping is large enough, page aligned, zeroed and never unmapped; used with atomics only, for which zero is valid
+        // and which other processes may change.
+        unsafe { &*self.address }
+    }
+}
+
+/// Memory that a 32-bit pointer can reach.
+pub(crate) struct Low {
+    start: u64,
+    used: usize,
+    size: usize,
+}
+
+impl Low {
+    /// 64 KiB of it.
+    #[track_caller]
+    pub(crate) fn new() -> Low {
+        let size = 16 * PAGE;
+        let start = map(size, libc::MAP_PRIVATE | libc::MAP_32BIT);
+        assert!(start + (size as u64) < 1 << 32);
+        Low { start, used: 0, size }
+    }
+
+    /// Copies `bytes` there, eight-byte aligned; returns their address.
+    #[track_caller]
+    pub(crate) fn put(&mut self, bytes: &[u8]) -> u32 {
+        let at = self.used.next_multiple_of(8);
+        assert!(at + bytes.len() <= self.size, "the low memory is used up");
+        let address = self.start + at as u64;
+        write(address, bytes);
+        self.used = at + bytes.len();
+        address as u32
+    }
+
+    /// Copies `text` there with a NUL behind it; returns its address.
+    #[track_caller]
+    pub(crate) fn text(&mut self, text: &[u8]) -> u32 {
+        self.put(&[text, b"\0"].concat())
+    }
+}
+
+/// Copies `bytes` to `address`, which must lie in a mapping of this module with room for them.
+pub(crate) fn write(address: u64, bytes: &[u8]) {
+    // SAFETY: the callers hold the mapping; the kernel or another thread may read it at the same time, which plain bytes bear.
+    unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), address as *mut u8, bytes.len()) }
+}
+
+/// Stores one byte that another thread or the kernel reads at the same time.
+pub(crate) fn poke(address: u64, byte: u8) {
+    // SAFETY: as for `write`; volatile, so that the store is made each time.
+    unsafe { std::ptr::write_volatile(address as *mut u8, byte) }
+}
+
+/// Copies `bytes` to the very end of a page that is followed by an unmapped one; returns their address.
+#[track_caller]
+pub(crate) fn at_page_end(bytes: &[u8]) -> u64 {
+    let pages = bytes.len().div_ceil(PAGE);
+    let start = map((pages + 1) * PAGE, libc::MAP_PRIVATE);
+    let end = start + (pages * PAGE) as u64;
+    assert_eq!(sys!(libc::SYS_munmap, end, PAGE), Ok(0));
+    let address = end - bytes.len() as u64;
+    write(address, bytes);
+    address
+}

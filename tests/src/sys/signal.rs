@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: GPL-2.0
+//! SIGSYS as a process sees it.
+
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+
+/// Words that [`caught`] gives: number of signals, si_signo, si_errno, si_code, si_call_addr, si_syscall, si_arch, and rax of the interrupted code.
+pub(crate) const WORDS: usize = 8;
+
+static COUNT: AtomicUsize = AtomicUsize::new(0);
+static LAST: [AtomicI64; WORDS] = [const { AtomicI64::new(0) }; WORDS];
+
+/// The head of `siginfo_t` and its `_sigsys` member.
+#[repr(C)]
+struct SigSys {
+    signo: i32,
+    errno: i32,
+    code: i32,
+    pad: i32,
+    call_addr: u64,
+    syscall: i32,
+    arch: u32,
+}
+
+extern "C" fn note(_signal: i32, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
+    // SAFETY: the kernel passes a whole siginfo_t (128 bytes), of which SigSys is the head, and a ucontext_t.
+    let (info, context) = unsafe { (&*info.cast::<SigSys>(), &*context.cast::<libc::ucontext_t>()) };
+    let count = COUNT.fetch_add(1, Ordering::SeqCst) + 1;
+    let words = [
+        count as i64,
+        i64::from(info.signo),
+        i64::from(info.errno),
+        i64::from(info.code),
+        info.call_addr as i64,
+        i64::from(info.syscall),
+        i64::from(info.arch),
+        context.uc_mcontext.gregs[libc::REG_RAX as usize],
+    ];
+    for (slot, word) in LAST.iter().zip(words) {
+        slot.store(word, Ordering::SeqCst);
+    }
+}
+
+/// Catches SIGSYS from now on.
+pub(crate) fn catch_sigsys() {
+    // SAFETY: zero is a valid sigaction; the function given only stores to atomics.
+    let done = unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        action.sa_sigaction = note as *const () as usize;
+        action.sa_flags = libc::SA_SIGINFO;
+        libc::sigaction(libc::SIGSYS, &action, std::ptr::null_mut())
+    };
+    assert_eq!(done, 0, "sigaction");
+}
+
+/// What the last SIGSYS said; all zero if there was none.
+pub(crate) fn caught() -> [i64; WORDS] {
+    std::array::from_fn(|at| LAST[at].load(Ordering::SeqCst))
+}
+
+/// Sets a signal to be ignored.
+pub(crate) fn ignore(signal: i32) {
+    // SAFETY: SIG_IGN runs no code.
+    let old = unsafe { libc::signal(signal, libc::SIG_IGN) };
+    assert_ne!(old, libc::SIG_ERR);
+}
+
+/// Blocks a signal in the calling thread.
+pub(crate) fn block(signal: i32) {
+    let set = 1u64 << (signal - 1);
+    let done = crate::sys::sys!(libc::SYS_rt_sigprocmask, libc::SIG_BLOCK, &raw const set, 0, 8);
+    assert_eq!(done, Ok(0));
+}
