@@ -25,7 +25,7 @@ pub(crate) fn syscall(decision: Decision, nr: u32) -> Flow {
     match verdict.action() {
         Action::Allow => Flow::Continue,
         Action::Log => {
-            log(c"syscall.enter", decision, nr);
+            log(c"log", c"syscall.enter", decision, nr);
             Flow::Continue
         }
         Action::Errno => {
@@ -42,8 +42,12 @@ pub(crate) fn syscall(decision: Decision, nr: u32) -> Flow {
             sigsys(nr, verdict.data(), false);
             Flow::Refuse
         }
-        Action::KillThread if !ffi::is_last_thread() => ffi::exit_thread(),
+        Action::KillThread if !ffi::is_last_thread() => {
+            log(c"kill", c"syscall.enter", decision, nr);
+            ffi::exit_thread()
+        }
         Action::KillThread | Action::KillProcess => {
+            log(c"kill", c"syscall.enter", decision, nr);
             ffi::roll_back();
             sigsys(nr, verdict.data(), true);
             Flow::Refuse
@@ -57,12 +61,13 @@ pub(crate) fn name(decision: Decision, nr: u32) -> Result<(), u16> {
     match verdict.action() {
         Action::Allow => Ok(()),
         Action::Log => {
-            log(c"vfs.getname", decision, nr);
+            log(c"log", c"vfs.getname", decision, nr);
             Ok(())
         }
         Action::Errno => Err(verdict.errno_value()),
         // The schema admits no other action; what is left can only mean the end.
         _ => {
+            log(c"kill", c"vfs.getname", decision, nr);
             if Task::current().is_user_worker() {
                 // Such a thread takes no SIGSYS; its process does not survive SIGKILL.
                 ffi::kill_process();
@@ -85,7 +90,7 @@ fn sigsys(nr: u32, reason: u16, fatal: bool) {
     }
 }
 
-fn log(event: &CStr, decision: Decision, nr: u32) {
+fn log(what: &CStr, event: &CStr, decision: Decision, nr: u32) {
     let layer = decision.layer.map_or(u32::MAX, |layer| layer as u32);
-    ffi::log(event, layer, decision.verdict.raw(), nr);
+    ffi::log(what, event, layer, decision.verdict.raw(), nr);
 }

@@ -33,15 +33,10 @@ struct Evfilter {
     _open: (),
 }
 
-fn start() -> Result<hooks::Attached> {
-    ffi::init_locks();
-    hooks::attach()
-}
-
 impl kernel::InPlaceModule for Evfilter {
     fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
-            _hooks: start()?,
+            _hooks: hooks::attach()?,
             _device <- ffi::Device::register(),
             // The device node is the last thing that can fail; whoever opens it finds everything in place.
             _open: hooks::open(),

@@ -29,19 +29,7 @@ pub(crate) use symbol::{function, hook, quiesce, unhook, Function, Trampoline};
 pub(crate) use task::{user_workers, Task};
 
 extern "C" {
-    fn evf_log(event: *const c_char, layer: u32, verdict: u32, nr: i32);
-}
-
-kernel::sync::global_lock! {
-    // SAFETY: Initialised by `init` before the first hook can run, in the module's init.
-    /// Serialises those who change the domains of tasks that exist: RESTRICT_SELF, and a creator that was restricted while it created.
-    pub(crate) unsafe(uninit) static ATTACH: Mutex<()> = ();
-}
-
-/// Called by the module's init, once, before the first hook can run.
-pub(crate) fn init_locks() {
-    // SAFETY: Called once.
-    unsafe { ATTACH.init() };
+    fn evf_log(what: *const c_char, event: *const c_char, layer: u32, verdict: u32, nr: i32);
 }
 
 /// What the handler of a guard answers; see `EVF_GUARD` in trampoline.S.
@@ -101,8 +89,16 @@ impl Drop for ModulePin {
     }
 }
 
-/// Logs an event, at most a few a second.
-pub(crate) fn log(event: &CStr, layer: u32, verdict: u32, nr: u32) {
-    // SAFETY: `event` is NUL-terminated.
-    unsafe { evf_log(event.as_ptr().cast(), layer, verdict, nr as i32) };
+/// Writes a line about an event to the kernel log, at most a few a second.
+pub(crate) fn log(what: &CStr, event: &CStr, layer: u32, verdict: u32, nr: u32) {
+    // SAFETY: Both strings are NUL-terminated.
+    unsafe {
+        evf_log(
+            what.as_ptr().cast(),
+            event.as_ptr().cast(),
+            layer,
+            verdict,
+            nr as i32,
+        )
+    };
 }

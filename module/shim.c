@@ -37,6 +37,33 @@ unsigned int evf_user_workers(struct task_struct **workers, unsigned int max)
 	return n;
 }
 
+/* Whether @look holds for every thread of the task's process. The caller holds RCU. */
+bool evf_all_threads(struct task_struct *task, bool (*look)(struct task_struct *, const void *), const void *arg)
+{
+	struct task_struct *thread;
+
+	for_each_thread(task, thread)
+		if (!look(thread, arg))
+			return false;
+	return true;
+}
+
+/* Keeps the other threads of the caller's process from restricting themselves and from exec, as SECCOMP_FILTER_FLAG_TSYNC does. */
+int evf_lock_process(void)
+{
+	return mutex_lock_killable(&current->signal->cred_guard_mutex);
+}
+
+void evf_unlock_process(void)
+{
+	mutex_unlock(&current->signal->cred_guard_mutex);
+}
+
+bool evf_traces(void)
+{
+	return !list_empty_careful(&current->ptraced);
+}
+
 /* The system call in progress; the caller has set nr to -1 and the rest to 0, which stays in a task that runs none. */
 void evf_seccomp_data(struct seccomp_data *sd)
 {
@@ -59,13 +86,13 @@ void evf_syscall_result(int errno)
 		syscall_rollback(current, current_pt_regs());
 }
 
-void evf_log(const char *event, unsigned int layer, unsigned int verdict, int nr)
+void evf_log(const char *what, const char *event, unsigned int layer, unsigned int verdict, int nr)
 {
 	char comm[TASK_COMM_LEN];
 
 	get_task_comm(comm, current);
-	pr_notice_ratelimited("evfilter: log: task=%*pE pid=%d event=%s nr=%d layer=%u verdict=%#010x\n",
-			      (int)strlen(comm), comm, task_pid_nr(current), event, nr, layer, verdict);
+	pr_notice_ratelimited("evfilter: %s: task=%*pE pid=%d event=%s nr=%d layer=%u verdict=%#010x\n",
+			      what, (int)strlen(comm), comm, task_pid_nr(current), event, nr, layer, verdict);
 }
 
 /* Where a kernel function lies, by the one exported way to learn it: place a probe on its entry and look. */

@@ -5,7 +5,7 @@ use kernel::prelude::*;
 use kernel::sync::{rcu, Arc};
 
 use crate::domain::Domain;
-use crate::ffi::{self, NewSlot, Task, ATTACH};
+use crate::ffi::{self, NewSlot, Task};
 use crate::filter::Filter;
 
 /// Number of layers on `task`.
@@ -25,12 +25,16 @@ fn domain_of(task: Task) -> Option<Arc<Domain>> {
 ///
 /// # Errors
 ///
-/// `EACCES` without no_new_privs or CAP_SYS_ADMIN, else those of [`Domain::narrowed`]. Nothing has changed then.
+/// `EACCES` without no_new_privs or CAP_SYS_ADMIN; `EBUSY` if the caller traces a task, through which it could go on acting freely; `EINTR` if
+/// it is being killed; else those of [`Domain::narrowed`]. Nothing has changed then.
 pub(crate) fn restrict_self(filter: &Arc<Filter>) -> Result {
     if !ffi::may_restrict() {
         return Err(EACCES);
     }
-    let _attach = ATTACH.lock();
+    let _process = ffi::lock_process()?;
+    if ffi::traces_others() {
+        return Err(EBUSY);
+    }
     let current = Task::current();
     let outer = domain_of(current);
     let inner = Domain::narrowed(outer.as_ref().map(|outer| outer.as_arc_borrow()), filter)?;
@@ -51,8 +55,16 @@ pub(crate) fn restrict_self(filter: &Arc<Filter>) -> Result {
     }
     own_slot.give_to(current);
     cover_new_workers(&outer, &inner, filter);
+    if ffi::traces_others() {
+        // A child asked to be traced in between, when there was nothing to compare it with yet. The layer cannot be taken back.
+        ffi::kill_process();
+    }
     Ok(())
 }
+
+/// How often the workers are looked through for new ones. Only a worker that was making a worker can need a second look; whoever needs more keeps making
+/// them on purpose.
+const ROUNDS: usize = 16;
 
 /// A slot with the worker's domain, narrowed by `filter`. Most workers were made by the caller and share its domain, before and after.
 fn prepare_worker(
@@ -80,28 +92,33 @@ fn prepare_worker(
 /// A new thread gets its creator's domain when it is allocated, and [`adopt`] compares again when it is woken. Between the two the creator may
 /// have been narrowed. After the barrier either the creator sees its new domain in `adopt`, or the loop here sees its new thread.
 fn cover_new_workers(outer: &Option<Arc<Domain>>, inner: &Arc<Domain>, filter: &Arc<Filter>) {
-    loop {
-        ffi::barrier();
-        let Ok(workers) = ffi::user_workers() else {
-            // Who cannot be counted cannot be covered: fail closed.
-            return ffi::kill_process();
-        };
-        let mut found = false;
-        for worker in &workers {
-            let worker = worker.task();
-            if domain_of(worker).is_some_and(|domain| domain.has(filter)) {
-                continue;
-            }
-            found = true;
-            match prepare_worker(worker, outer, inner, filter) {
-                Ok(slot) => slot.give_to(worker),
-                Err(_) => return ffi::kill_process(),
-            }
-        }
-        if !found {
-            return;
+    for _ in 0..ROUNDS {
+        match cover_workers(outer, inner, filter) {
+            Ok(0) => return,
+            Ok(_) => {}
+            Err(_) => break,
         }
     }
+    // Who cannot be covered must not run: fail closed.
+    ffi::kill_process();
+}
+
+/// Covers the workers that are not yet; returns how many there were.
+fn cover_workers(
+    outer: &Option<Arc<Domain>>,
+    inner: &Arc<Domain>,
+    filter: &Arc<Filter>,
+) -> Result<usize> {
+    ffi::barrier();
+    let mut found = 0;
+    for worker in &ffi::user_workers()? {
+        let worker = worker.task();
+        if !domain_of(worker).is_some_and(|domain| domain.has(filter)) {
+            prepare_worker(worker, outer, inner, filter)?.give_to(worker);
+            found += 1;
+        }
+    }
+    Ok(found)
 }
 
 /// Gives `child`, which is being forked and does not run yet, the caller's domain.
@@ -117,24 +134,37 @@ pub(crate) fn inherit(child: Task) -> Result {
 }
 
 /// Makes sure, just before `child` runs for the first time, that it is at least as confined as its creator, the caller, is by now.
+///
+/// Takes no lock: the creator may be dying together with a process whose lock is held. Whoever narrows the creator meanwhile is seen in the next round.
 pub(crate) fn adopt(child: Task) {
+    // Pairs with the barrier in `cover_workers`. The test of the mark in the trampoline comes before it; between that and the child's entry into the
+    // list of threads lie locked instructions of the kernel (io-wq's and SQPOLL's locks, cgroup_post_fork).
     ffi::barrier();
-    if at_least_as_confined(child, Task::current()) {
-        return;
-    }
-    let _attach = ATTACH.lock();
-    let slot = domain_of(Task::current()).ok_or(EPERM);
-    match slot.and_then(|domain| NewSlot::new(domain, true)) {
-        Ok(slot) => slot.give_to(child),
-        Err(_) => ffi::kill_process(),
+    while !at_least_as_confined(child, Task::current()) {
+        let domain = domain_of(Task::current()).ok_or(EPERM);
+        match domain.and_then(|domain| NewSlot::new(domain, true)) {
+            Ok(slot) => slot.give_to(child),
+            Err(_) => return ffi::kill_process(),
+        }
+        ffi::barrier();
     }
 }
 
 /// Whether `task` is under all layers that `other` is under.
-pub(crate) fn at_least_as_confined(task: Task, other: Task) -> bool {
+fn at_least_as_confined(task: Task, other: Task) -> bool {
+    covers(&rcu::read_lock(), task, other)
+}
+
+/// Whether every thread of the process of `task` is under all layers that `other` is under.
+pub(crate) fn process_at_least_as_confined(task: Task, other: Task) -> bool {
     let rcu = rcu::read_lock();
-    match (ffi::domain_of(task, &rcu), ffi::domain_of(other, &rcu)) {
-        (_, None) => true,
+    task.all_threads(&rcu, |thread| covers(&rcu, thread, other))
+}
+
+fn covers(rcu: &rcu::Guard, task: Task, other: Task) -> bool {
+    match (ffi::domain_of(task, rcu), ffi::domain_of(other, rcu)) {
+        // A mark without a domain cannot be: fail closed.
+        (_, None) => !other.has_mark(),
         (None, Some(_)) => false,
         (Some(task), Some(other)) => task.covers(&other),
     }

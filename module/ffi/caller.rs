@@ -4,12 +4,16 @@
 use core::ptr;
 
 use kernel::bindings;
+use kernel::error::to_result;
 use kernel::prelude::*;
 
 use super::Task;
 
 extern "C" {
     static evf_no_new_privs: usize;
+    fn evf_lock_process() -> i32;
+    fn evf_unlock_process();
+    fn evf_traces() -> bool;
     fn evf_seccomp_data(data: *mut u32);
     fn evf_syscall_result(errno: i32);
 }
@@ -29,6 +33,32 @@ pub(crate) fn may_restrict() -> bool {
                 bindings::CAP_SYS_ADMIN as c_int,
             )
     }
+}
+
+/// While it exists, no other thread of the caller's process restricts itself or execs.
+pub(crate) struct ProcessLock(());
+
+/// Takes the lock of the caller's process. Per process, so that a slow or hostile one keeps nobody else waiting.
+///
+/// # Errors
+///
+/// `EINTR` if the caller is being killed.
+pub(crate) fn lock_process() -> Result<ProcessLock> {
+    // SAFETY: Called in process context, without locks.
+    to_result(unsafe { evf_lock_process() }).map(|()| ProcessLock(()))
+}
+
+impl Drop for ProcessLock {
+    fn drop(&mut self) {
+        // SAFETY: Pairs with `lock_process`.
+        unsafe { evf_unlock_process() };
+    }
+}
+
+/// Whether the caller is the tracer of any task.
+pub(crate) fn traces_others() -> bool {
+    // SAFETY: No requirements.
+    unsafe { evf_traces() }
 }
 
 /// The system call in progress, as the head of a record of `N` words, the rest of which is zero.

@@ -5,9 +5,18 @@ use core::ptr::{self, NonNull};
 
 use kernel::bindings;
 use kernel::prelude::*;
+use kernel::sync::rcu;
+
+/// `EVF_MARK_BIT` of shim.h.
+const MARK_BIT: u32 = 63;
 
 extern "C" {
     fn evf_user_workers(workers: *mut *mut c_void, max: u32) -> u32;
+    fn evf_all_threads(
+        task: *mut c_void,
+        look: unsafe extern "C" fn(*mut c_void, *const c_void) -> bool,
+        arg: *const c_void,
+    ) -> bool;
 }
 
 /// A task that the kernel keeps alive while we look at it: `current`, the argument of a hook, or one that we hold a reference to.
@@ -30,6 +39,30 @@ impl Task {
 
     pub(crate) fn as_ptr(self) -> *mut bindings::task_struct {
         self.0.as_ptr()
+    }
+
+    /// Whether the task has the mark: it has, or is about to have, a domain.
+    pub(crate) fn has_mark(self) -> bool {
+        // SAFETY: The task is valid; the word of another task may change under us, a torn read is not possible.
+        let work =
+            unsafe { ptr::addr_of!((*self.as_ptr()).thread_info.syscall_work).read_volatile() };
+        work >> MARK_BIT & 1 != 0
+    }
+
+    /// Whether `look` holds for every thread of the task's process, and for the task itself should it have left that already.
+    pub(crate) fn all_threads<F: Fn(Task) -> bool>(self, _rcu: &rcu::Guard, look: F) -> bool {
+        unsafe extern "C" fn call<F: Fn(Task) -> bool>(
+            task: *mut c_void,
+            look: *const c_void,
+        ) -> bool {
+            // SAFETY: `look` is the closure given below; the list walk hands us a valid task.
+            unsafe { Task::from_raw(task.cast()).is_some_and(&*look.cast::<F>()) }
+        }
+        // SAFETY: The RCU read lock is held, and `call` gets the closure that it expects.
+        look(self)
+            && unsafe {
+                evf_all_threads(self.as_ptr().cast(), call::<F>, ptr::from_ref(&look).cast())
+            }
     }
 
     fn flags(self) -> u32 {

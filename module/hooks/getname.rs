@@ -53,13 +53,21 @@ extern "C" fn evf_on_getname(
 }
 
 /// struct filename *do_getname_kernel(const char *filename, bool incomplete), after it has returned.
+///
+/// An incomplete name is the copy that io_uring takes of a user's name when it must try again: still the user's.
 #[no_mangle]
 extern "C" fn evf_on_getname_kernel(
     result: *mut bindings::filename,
     _filename: usize,
-    _incomplete: usize,
+    incomplete: usize,
 ) -> *mut bindings::filename {
-    judge(Filename(result), ORIGIN_KERNEL, 0)
+    // A bool argument fills the lowest byte only.
+    let origin = if incomplete as u8 != 0 {
+        ORIGIN_USER
+    } else {
+        ORIGIN_KERNEL
+    };
+    judge(Filename(result), origin, 0)
 }
 
 /// The name itself, or the error that takes its place.

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Who may look into whom: a task may trace only tasks that are at least as confined as itself, or it would act through a freer one.
 //!
+//! All threads of the traced task's process count: they share their memory, so writing into one is writing into all.
+//!
 //! `security_ptrace_access_check` also stands before process_vm_readv and _writev, pidfd_getfd, kcmp and the files of /proc/PID.
 #![allow(unsafe_code)]
 
@@ -9,7 +11,7 @@ use kernel::prelude::*;
 
 use super::AttachPoint;
 use crate::ffi::{Answer, Task, Trampoline};
-use crate::task::at_least_as_confined;
+use crate::task::process_at_least_as_confined;
 
 extern "C" {
     fn evf_tramp_ptrace_access_check();
@@ -28,7 +30,9 @@ pub(super) const TRACEME: AttachPoint = AttachPoint {
 
 fn answer(traced: Option<Task>, tracer: Option<Task>) -> Answer {
     match (traced, tracer) {
-        (Some(traced), Some(tracer)) if at_least_as_confined(traced, tracer) => Answer::CONTINUE,
+        (Some(traced), Some(tracer)) if process_at_least_as_confined(traced, tracer) => {
+            Answer::CONTINUE
+        }
         _ => Answer::refuse(EPERM.to_errno() as isize),
     }
 }

@@ -47,7 +47,9 @@ extern "C" fn evf_on_permit_syscall() -> Answer {
 
 /// The same, for a task that also uses seccomp, which has already had its say.
 #[no_mangle]
-extern "C" fn evf_after_permit_syscall(permitted: bool) -> usize {
+extern "C" fn evf_after_permit_syscall(result: usize) -> usize {
+    // A C function that returns bool defines the lowest byte only.
+    let permitted = result as u8 != 0;
     usize::from(permitted && permit())
 }
 

@@ -26,12 +26,34 @@ const fn ioc(number: u32) -> u32 {
 }
 
 /// Describe the module and the caller. Argument: [`Info`].
+///
+/// # Errors
+///
+/// `EINVAL` if `size` is below [`Info::MIN_SIZE`], `E2BIG` if it is above 4096, `EFAULT` for a bad address. Any other ioctl: `ENOTTY`.
 pub const IOC_INFO: u32 = ioc(0);
 
-/// Verify a policy image; returns a filter descriptor. Argument: [`Load`].
+/// Verify a policy image; returns a filter descriptor, close-on-exec. Argument: [`Load`].
+///
+/// # Errors
+///
+/// - `EINVAL`: `size` is too small, or a program is not acceptable; `E2BIG`: `size` is above 4096, or its unknown tail is not zero.
+/// - `EOPNOTSUPP`: a flag is set, or the image asks for an event that the module does not have.
+/// - `EMSGSIZE`: the image is larger than [`Info::max_image`]; `ENOEXEC`: it is malformed.
+/// - `EFAULT`: a bad address, the message buffer's included; `ENOMEM`: no memory, or none that the caller may be charged for; `EMFILE`: no descriptor.
 pub const IOC_LOAD: u32 = ioc(1);
 
-/// Push a filter on the caller. Argument: [`RestrictSelf`].
+/// Push a filter on the calling thread, and on the threads that the kernel runs for its process (io_uring). Argument: [`RestrictSelf`]. Returns 0.
+///
+/// # Errors
+///
+/// Nothing has changed after any of them.
+///
+/// - `EINVAL`, `E2BIG`, `EFAULT` as for [`IOC_LOAD`]; `EOPNOTSUPP`: a flag or the reserved field is set.
+/// - `EBADF`: no descriptor; `EBADFD`: a descriptor, but not of a filter.
+/// - `EACCES`: neither no_new_privs nor CAP_SYS_ADMIN in the caller's user namespace.
+/// - `EBUSY`: the caller is tracing a task, through which it could go on acting freely.
+/// - `ENOSPC`: [`Info::max_layers`] are reached; `ENOMEM`: [`Info::max_stack_cost`] would be exceeded, or no memory.
+/// - `EINTR`: the caller is being killed.
 pub const IOC_RESTRICT_SELF: u32 = ioc(2);
 
 /// Answer of [`IOC_INFO`]. The caller sets `size`; the module fills the rest and sets `size` to the size it knows.

@@ -7,7 +7,8 @@ use core::mem::{offset_of, size_of};
 
 /// The system call in progress: byte for byte the kernel's `struct seccomp_data`. Every record begins with it.
 ///
-/// In a task that runs no system call of its own (an io_uring worker or SQPOLL thread) `nr` is -1 and the rest is zero.
+/// In a thread that the kernel runs (an io_uring worker or SQPOLL thread) `nr` is -1 and the rest is zero. In a task that has been interrupted
+/// outside a system call, as one that is dumping core, `nr` is -1 and the rest is what its registers held.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SeccompData {
@@ -45,7 +46,7 @@ pub struct VfsGetname {
     pub reserved: u32,
 }
 
-/// [`VfsGetname::origin`]: the name was copied from user memory (`do_getname`).
+/// [`VfsGetname::origin`]: the name was copied from user memory (`do_getname`), or is a copy that io_uring took of such a name to try again.
 pub const ORIGIN_USER: u32 = 0;
 
 /// [`VfsGetname::origin`]: the kernel made the name itself or took it from an argument that is not a path pointer (`do_getname_kernel`):
