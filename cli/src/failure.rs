@@ -5,6 +5,8 @@ use std::error::Error as _;
 use std::fmt::Display;
 use std::process::ExitCode;
 
+use crate::process;
+
 /// Exit status for "no": a policy refused, an expectation not met, a module not loaded.
 pub(crate) const NO: u8 = 1;
 /// Exit status of `evf run` when `evf` itself failed, as of env(1) and timeout(1).
@@ -82,14 +84,23 @@ impl Failure {
 
     /// Writes the failure to standard error and gives the exit status.
     pub(crate) fn report(self) -> ExitCode {
-        if let Some(report) = &self.report {
-            anstream::eprint!("{report}");
-        }
-        anstream::eprintln!("evf: {}", self.message);
+        ExitCode::from(self.show())
+    }
+
+    /// Writes the failure to standard error and ends the process by nothing but `exit_group`: a policy in force judges all that a usual end does.
+    pub(crate) fn report_and_exit(self) -> ! {
+        process::exit_at_once(self.show())
+    }
+
+    /// One text, and so one system call and no line of another process in between.
+    fn show(&self) -> u8 {
+        let mut text = self.report.clone().unwrap_or_default();
+        text.push_str(&format!("evf: {}\n", self.message));
         if let Some(help) = &self.help {
-            anstream::eprintln!("  help: {help}");
+            text.push_str(&format!("  help: {help}\n"));
         }
-        ExitCode::from(self.status)
+        anstream::eprint!("{text}");
+        self.status
     }
 }
 

@@ -5,22 +5,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use filters::lang::constants;
+pub(crate) use filters::lang::disasm::verdict as words;
 use filters::verdict::{Action, Verdict};
-
-/// A verdict in words: `allow`, `deny EACCES`, `trap 3`.
-pub(crate) fn words(verdict: Verdict) -> String {
-    match (verdict.action(), verdict.data()) {
-        (Action::Errno, _) => {
-            let errno = verdict.errno_value();
-            match constants::errno_name(errno) {
-                Some(name) => format!("deny {name}"),
-                None => format!("deny {errno}"),
-            }
-        }
-        (Action::Trap, data) if data != 0 => format!("trap {data}"),
-        (action, _) => action.name().to_owned(),
-    }
-}
 
 /// What the user expects: a verdict, or one of a kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,7 +98,7 @@ mod tests {
         assert_eq!(words(Verdict::errno(13)), "deny EACCES");
         assert_eq!(words(Verdict::errno(4000)), "deny 4000");
         assert_eq!(words(Verdict::new(Action::Trap, 7)), "trap 7");
-        assert_eq!(words(Verdict::KILL_PROCESS), "kill-process");
+        assert_eq!(words(Verdict::KILL_PROCESS), "kill");
     }
 
     #[test]

@@ -10,8 +10,8 @@
  *		errx(1, "%s", evfilter_error());
  *	// from here on this thread and all it starts are confined
  *
- * Link with: cc prog.c libevfilter.a -lpthread -lm -ldl (the last three only
- * where libc does not contain them).
+ * Link with: cc prog.c libevfilter.a (and -lpthread -lm -ldl where libc does
+ * not contain them; with -static nothing else is needed at run time).
  */
 #ifndef EVFILTER_H
 #define EVFILTER_H
@@ -89,7 +89,8 @@ struct evfilter_restrict_self {
 
 /*
  * What went wrong last on this thread, and what can be done about it; "" if
- * nothing has. Valid until the next failing call on the same thread.
+ * nothing has. One line; for a refused policy text several, with file, line
+ * and caret. Valid until the next failing call on the same thread.
  */
 const char *evfilter_error(void);
 
@@ -129,9 +130,9 @@ int evfilter_set_no_new_privs(void);
 /*
  * Push a filter on the calling thread and so on all it starts from now on.
  *
- * errno: EACCES neither no_new_privs nor CAP_SYS_ADMIN; ENOSPC too many
- * layers; ENOMEM the layers would cost too much; EBADF, EBADFD not a filter
- * descriptor; ENOSYS module not loaded.
+ * errno: EACCES neither no_new_privs nor CAP_SYS_ADMIN; EBUSY the caller is
+ * tracing another task; ENOSPC too many layers; ENOMEM the layers would cost
+ * too much; EBADF, EBADFD not a filter descriptor; ENOSYS module not loaded.
  */
 int evfilter_restrict_self(int filter);
 

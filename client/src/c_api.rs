@@ -43,10 +43,14 @@ impl Failure {
 impl From<Error> for Failure {
     fn from(error: Error) -> Failure {
         let mut message = error.to_string();
-        let mut cause = error.source();
-        while let Some(source) = cause {
-            message.push_str(&format!(": {source}"));
-            cause = source.source();
+        if let Error::Language { diagnostics } = &error {
+            message.push_str(&format!(":\n{}", diagnostics.render(false)));
+        } else {
+            let mut cause = error.source();
+            while let Some(source) = cause {
+                message.push_str(&format!(": {source}"));
+                cause = source.source();
+            }
         }
         if let Some(help) = error.help() {
             message.push_str(&format!(" ({help})"));

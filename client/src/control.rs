@@ -170,6 +170,7 @@ fn load_error(source: io::Error, message: &[u8]) -> Error {
 fn restrict_error(source: io::Error) -> Error {
     match source.raw_os_error() {
         Some(libc::EACCES) => Error::NotPermitted { source },
+        Some(libc::EBUSY) => Error::Tracing { source },
         Some(libc::ENOSPC) => Error::TooManyLayers { source },
         Some(libc::ENOMEM) => Error::TooCostly { source },
         Some(libc::EBADFD) => Error::NotAFilter { source },
@@ -216,6 +217,7 @@ mod tests {
     fn each_errno_of_restrict_self_has_its_own_error() {
         let error = |errno| restrict_error(io::Error::from_raw_os_error(errno));
         assert!(matches!(error(libc::EACCES), Error::NotPermitted { .. }));
+        assert!(matches!(error(libc::EBUSY), Error::Tracing { .. }));
         assert!(matches!(error(libc::ENOSPC), Error::TooManyLayers { .. }));
         assert!(matches!(error(libc::ENOMEM), Error::TooCostly { .. }));
         assert!(matches!(error(libc::EBADFD), Error::NotAFilter { .. }));

@@ -97,6 +97,13 @@ pub enum Error {
         source: io::Error,
     },
 
+    /// The caller is tracing another task, through which it could go on acting freely.
+    #[error("a thread that is tracing another task cannot restrict itself")]
+    Tracing {
+        /// `EBUSY`.
+        source: io::Error,
+    },
+
     /// The thread carries as many layers as it may.
     #[error("the thread already carries the most layers a task may have")]
     TooManyLayers {
@@ -187,6 +194,9 @@ impl Error {
             Error::NotPermitted { .. } => Some(
                 "set no_new_privs first (evfilter::set_no_new_privs, evfilter_set_no_new_privs, setpriv --no-new-privs)",
             ),
+            Error::Tracing { .. } => {
+                Some("detach from all tracees first, or restrict before tracing")
+            }
             Error::TooManyLayers { .. } | Error::TooCostly { .. } => Some(
                 "join policies into one; `evf info` shows the limits and how many layers there are",
             ),
@@ -208,6 +218,7 @@ impl Error {
             | Error::Refused { source, .. }
             | Error::OutOfMemory { source }
             | Error::NotPermitted { source }
+            | Error::Tracing { source }
             | Error::TooManyLayers { source }
             | Error::TooCostly { source }
             | Error::NotAFilter { source }

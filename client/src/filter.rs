@@ -18,12 +18,15 @@ pub struct Filter {
 impl Filter {
     /// Pushes the filter on the calling thread, on its io_uring workers, and so on all that it starts from now on.
     ///
-    /// There is no way back. Other threads of the process are left as they are: restrict before starting them.
+    /// There is no way back. Other threads of the process are left as they are, and share their memory with this one: restrict before starting
+    /// them. What was open before stays open; an io_uring instance whose kernel thread belongs to *another* process (made there, its rings mapped
+    /// here by `fork`) keeps acting as that process, so close such a ring first.
     ///
     /// # Errors
     ///
     /// - [`Error::NotPermitted`]: neither `no_new_privs` (see [`crate::set_no_new_privs`]) nor CAP_SYS_ADMIN.
     /// - [`Error::TooManyLayers`], [`Error::TooCostly`]: the thread's stack would pass a limit; it is unchanged.
+    /// - [`Error::Tracing`]: the thread traces a task, through which it could go on acting freely.
     /// - [`Error::NotAFilter`]: made from a descriptor that is no filter descriptor.
     /// - [`Error::Kernel`] with [`crate::Step::RestrictSelf`]: anything else, such as a layer in force that forbids `ioctl`.
     /// - those of [`Control::open`].

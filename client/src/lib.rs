@@ -1,5 +1,55 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The user library of evfilter.
+//! The user library of evfilter: from a policy text to a confined thread.
+//!
+//! ```no_run
+//! let policy = evfilter::Policy::from_file("sandbox.evf")?; // compiled and verified, here
+//! let filter = policy.load()?; // in the kernel, not yet in force
+//! evfilter::set_no_new_privs()?;
+//! filter.restrict_self()?; // this thread and all that it starts from now on
+//! # Ok::<(), evfilter::Error>(())
+//! ```
+//!
+//! Each step gives a value of its own type, so that what can go wrong goes wrong before anything is in force: a [`Policy`] is known to be good, a
+//! [`Filter`] is accepted by the kernel, and [`Filter::restrict_self`] either puts all of it into force or changes nothing. There is no way back:
+//! whoever wants to keep a free thread restricts a child.
+//!
+//! # Which kernels
+//!
+//! Before a policy is loaded, [`Control::load`] compares what it judges with what the module offers, and refuses a policy of which a part would be
+//! ignored ([`Error::EventNotSupported`]). A program that wants to run on older modules, too, asks and chooses:
+//!
+//! ```no_run
+//! use evfilter::{Control, Error, Policy};
+//!
+//! let control = Control::open()?;
+//! let full = Policy::from_file("full.evf")?;
+//! let policy = match full.events().without(control.info()?.events).is_empty() {
+//!     true => full,
+//!     false => Policy::from_file("calls-only.evf")?,
+//! };
+//! evfilter::set_no_new_privs()?;
+//! control.restrict_self(control.load(&policy)?)?;
+//! # Ok::<(), Error>(())
+//! ```
+//!
+//! # Errors
+//!
+//! [`Error`] says what failed; [`Error::help`] what to do about it. A refused policy text comes with all the compiler's messages:
+//!
+//! ```
+//! use evfilter::{Error, Policy};
+//!
+//! match Policy::parse("on vfs.getname { deny EACCESS path == \"/x\"; default allow }") {
+//!     Err(Error::Language { diagnostics }) => {
+//!         assert!(diagnostics.render(false).contains("did you mean `EACCES`?"));
+//!     }
+//!     other => panic!("{other:?}"),
+//! }
+//! ```
+//!
+//! # From C
+//!
+//! `client/include/evfilter.h` declares the same steps for `libevfilter.a`, the static library that this crate builds as well.
 
 #![deny(unsafe_code)]
 

@@ -308,7 +308,11 @@ mod tests {
     fn a_policy_that_does_not_compile_says_where() {
         let top = tempfile::tempdir().unwrap();
         let path = top.path().join("bad.evf");
-        std::fs::write(&path, "policy bad\non vfs.getname { alow path under \"/\" }\n").unwrap();
+        std::fs::write(
+            &path,
+            "policy bad\non vfs.getname { alow path under \"/\" }\n",
+        )
+        .unwrap();
         let error = format!("{:#}", Policy::read(&path).err().unwrap());
         assert!(error.contains("bad.evf: refused\n"), "{error}");
         assert!(error.contains("did you mean `allow`"), "{error}");

@@ -50,7 +50,7 @@ struct Options {
     opens: u64,
 
     /// Opens of the races against no filter and against the supervisor in user space, which is far slower
-    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 5_000, value_parser = clap::value_parser!(u64).range(1..))]
     supervised: u64,
 
     /// Directory of the policies

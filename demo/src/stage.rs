@@ -29,6 +29,9 @@ pub(crate) const PIT: &str = "/home/sandpit/door";
 /// Readable by all, outside the sandbox, though its name begins like the sandbox's.
 pub(crate) const BESIDE: &str = "/home/sandboxes/door";
 
+/// A file that the sandbox allows and a narrower layer takes away.
+pub(crate) const KEY: &str = "/home/sandbox/private/key";
+
 /// A copy of this program inside the sandbox: what a confined child executes to open a name from another program.
 pub(crate) const PROBE: &str = "/home/sandbox/probe";
 
@@ -52,7 +55,8 @@ pub(crate) fn set_up() -> Result<()> {
         "{GUEST}: no such directory, so this is not the guest; run the demonstration by `cargo xtask demo`"
     );
     directory(HOME, Some(USER))?;
-    for path in [NOTES, DOOR] {
+    directory("/home/sandbox/private", Some(USER))?;
+    for path in [NOTES, DOOR, KEY] {
         file(path, GREETING, Some(USER))?;
     }
     let me = std::env::current_exe().context("finding this program")?;
@@ -87,7 +91,7 @@ fn own(path: &str, owner: Option<u32>, mode: u32) -> Result<()> {
 
 /// Says which file of the stage is missing, if one is.
 pub(crate) fn check() -> Result<()> {
-    for path in [NOTES, DOOR, PROBE, PIT, BESIDE] {
+    for path in [NOTES, DOOR, KEY, PROBE, PIT, BESIDE] {
         if let Err(error) = fs::File::open(path) {
             bail!(
                 "{path}: {error}; start the demonstration as root once: it lays out its files and then becomes user {USER}"

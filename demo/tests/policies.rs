@@ -17,7 +17,11 @@ fn each_policy_compiles_without_a_warning() {
     let policies = Path::new(env!("CARGO_MANIFEST_DIR")).join("../policies");
     for file in SHOWN {
         match filters::lang::compile_file(policies.join(file)) {
-            Ok(compiled) => assert!(compiled.warnings.is_empty(), "{}", compiled.warnings.render(false)),
+            Ok(compiled) => assert!(
+                compiled.warnings.is_empty(),
+                "{}",
+                compiled.warnings.render(false)
+            ),
             Err(diagnostics) => panic!("{file}\n{}", diagnostics.render(false)),
         }
     }

@@ -20,11 +20,12 @@
 //! conjunction = unary { ( "and" | "&&" ) unary } .
 //! unary     = ( "not" | "!" ) unary | "(" condition ")" | test .
 //! test      = FIELD [ "&" ( value | "(" value ")" ) ] compare ( value | "(" value ")" )
-//!           | FIELD "has" value
+//!           | FIELD [ "not" ] "has" value
 //!           | FIELD [ "not" ] "in" ( "{" element { "," element } "}" | element )
+//!           | FIELD ( "==" | "!=" ) element { "," element }
 //!           | FIELD [ "not" ] textual element { "," element } .
 //! compare   = "==" | "!=" | "<" | "<=" | ">" | ">=" .
-//! textual   = "==" | "!=" | "under" | "prefix" | "suffix" | "contains" | "matches" .
+//! textual   = "under" | "prefix" | "suffix" | "contains" | "matches" .
 //! element   = SET | STRING | value [ ".." value ] .
 //! value     = term { "|" term } .
 //! term      = [ "-" ] NUMBER | NAME .
@@ -196,7 +197,10 @@ pub fn compile_file(path: impl AsRef<Path>) -> Result<Compiled, Diagnostics> {
 
 fn stem(name: &str) -> String {
     let stem = Path::new(name).file_stem();
-    stem.map_or_else(|| name.to_string(), |stem| stem.to_string_lossy().into_owned())
+    stem.map_or_else(
+        || name.to_string(),
+        |stem| stem.to_string_lossy().into_owned(),
+    )
 }
 
 impl Program {
@@ -221,12 +225,11 @@ fn generate(program: &Program, map: &mut Map, reports: &mut Reports) -> Option<A
     let mut tables = Vec::new();
     let generated = match program {
         Program::Calls(blocks) => codegen::calls::generate(&mut asm, blocks),
-        Program::Plain { rules, default, .. } => {
-            codegen::run::generate(&mut asm, rules, default).map(|findings| {
+        Program::Plain { rules, default, .. } => codegen::run::generate(&mut asm, rules, default)
+            .map(|findings| {
                 check::shadowed(rules, &findings.shadowed, reports);
                 tables = findings.tables;
-            })
-        }
+            }),
     };
     if let Err(failure) = generated {
         reports.add(refused(failure));

@@ -5,6 +5,7 @@
 //! and the instructions. `tests/lang/refused/NAME.evf` must not compile; `NAME.out` holds the message. `UPDATE_GOLDEN=1` writes the `.out` files.
 
 #![cfg(feature = "lang")]
+#![expect(clippy::expect_used, clippy::panic, reason = "a test fails by a panic")]
 
 use std::fmt::Write;
 use std::fs;
@@ -49,7 +50,10 @@ fn compare(path: &Path, found: &str) -> Option<String> {
 
 fn verdicts(text: &str, policy: &Compiled) -> String {
     let mut out = String::new();
-    for line in text.lines().filter_map(|line| line.trim().strip_prefix("#?")) {
+    for line in text
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("#?"))
+    {
         let line = line.trim();
         let record = match event_line::parse(line) {
             Ok(record) => record,
@@ -82,7 +86,11 @@ fn accepted_policies_mean_what_they_say() {
         let policy = match result {
             Ok(policy) => policy,
             Err(error) => {
-                failures.push(format!("{} is refused:\n{}", path.display(), error.render(false)));
+                failures.push(format!(
+                    "{} is refused:\n{}",
+                    path.display(),
+                    error.render(false)
+                ));
                 continue;
             }
         };

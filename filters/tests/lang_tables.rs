@@ -2,6 +2,12 @@
 //! The table builder against the definitions: patterns one by one, and globs against regular expressions.
 
 #![cfg(feature = "lang")]
+#![expect(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::expect_used,
+    reason = "a test fails by a panic"
+)]
 
 use filters::event::Event;
 use filters::insn::{Insn, A, RET, SMATCH};
@@ -111,14 +117,33 @@ fn regex(glob: &str) -> Regex {
     }
     expression.push_str(")\\z");
     Regex::builder()
-        .syntax(syntax::Config::new().unicode(false).utf8(false).dot_matches_new_line(true))
+        .syntax(
+            syntax::Config::new()
+                .unicode(false)
+                .utf8(false)
+                .dot_matches_new_line(true),
+        )
         .configure(Regex::config().utf8_empty(false))
         .build(&expression)
         .expect("a valid expression")
 }
 
+fn config() -> ProptestConfig {
+    let default = ProptestConfig::default();
+    ProptestConfig {
+        // PROPTEST_CASES asks for more; the normal run is short.
+        cases: match std::env::var_os("PROPTEST_CASES") {
+            Some(_) => default.cases,
+            None if cfg!(miri) => 4,
+            None => 200,
+        },
+        failure_persistence: None,
+        ..default
+    }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 4 } else { 600 }))]
+    #![proptest_config(config())]
 
     #[test]
     fn a_table_gives_the_first_pattern_that_matches(
@@ -167,38 +192,55 @@ fn names(count: u32) -> Vec<String> {
         .collect()
 }
 
+/// Ten thousand in a release build, fewer where the compiler under test is not optimised.
+const MANY: u32 = if cfg!(debug_assertions) {
+    2_000
+} else {
+    10_000
+};
+
 #[test]
-fn ten_thousand_directories_of_one_rule_stay_small() {
-    let patterns: Vec<Pattern> = names(10_000).iter().map(|n| Pattern::under(n.as_bytes())).collect();
+fn thousands_of_directories_of_one_rule_stay_small() {
+    let patterns: Vec<Pattern> = names(MANY)
+        .iter()
+        .map(|n| Pattern::under(n.as_bytes()))
+        .collect();
     let one: Vec<(&Pattern, u32)> = patterns.iter().map(|pattern| (pattern, 1)).collect();
     let bytes = table(&one).expect("a trie").bytes.len();
-    assert!(bytes < 1 << 20, "{bytes} bytes");
-    println!("10,000 directories, one value: {bytes} bytes");
+    assert!(bytes < 100 * MANY as usize, "{bytes} bytes");
+    println!("{MANY} directories, one value: {bytes} bytes");
 }
 
 #[test]
-fn ten_thousand_rules_find_their_own_value() {
-    let names = names(10_000);
-    let patterns: Vec<Pattern> = names.iter().map(|name| Pattern::under(name.as_bytes())).collect();
+fn thousands_of_rules_find_their_own_value() {
+    let names = names(MANY);
+    let patterns: Vec<Pattern> = names
+        .iter()
+        .map(|name| Pattern::under(name.as_bytes()))
+        .collect();
     let numbered: Vec<(&Pattern, u32)> = patterns.iter().zip(1..).collect();
     let start = std::time::Instant::now();
     let bytes = table(&numbered).expect("a trie").bytes.len();
-    assert!(bytes < 3 << 20, "{bytes} bytes");
-    println!("10,000 rules: {bytes} bytes in {:?}", start.elapsed());
+    assert!(bytes < 120 * MANY as usize, "{bytes} bytes");
+    println!("{MANY} rules: {bytes} bytes in {:?}", start.elapsed());
     let policy = policy(&numbered);
     for (index, name) in names.iter().enumerate().step_by(97) {
-        assert_eq!(value(&policy, format!("{name}/x").as_bytes()), index as u32 + 1);
+        assert_eq!(
+            value(&policy, format!("{name}/x").as_bytes()),
+            index as u32 + 1
+        );
         assert_eq!(value(&policy, format!("{name}x").as_bytes()), 0);
     }
 }
 
 #[test]
-fn patterns_that_multiply_each_other_are_refused_in_time() {
+fn patterns_that_multiply_each_other_are_refused() {
     let globs: Vec<Pattern> = (0..40)
-        .map(|i| Pattern::glob(format!("**/a{i}*b{i}*c{i}*d{i}/**/e{i}").as_bytes()).expect("a glob"))
+        .map(|i| {
+            Pattern::glob(format!("**/a{i}*b{i}*c{i}*d{i}/**/e{i}").as_bytes()).expect("a glob")
+        })
         .collect();
     let numbered: Vec<(&Pattern, u32)> = globs.iter().zip(1..).collect();
-    let start = std::time::Instant::now();
-    assert!(table(&numbered).is_err());
-    assert!(start.elapsed().as_secs() < 60, "{:?}", start.elapsed());
+    let error = table(&numbered).expect_err("too many states");
+    assert!(error.0 < 1 << 20, "found out only after {} states", error.0);
 }

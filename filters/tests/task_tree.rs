@@ -1,6 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Tasks fork, attach, execute, trace and end in every order that chance brings up, one small step at a time; the laws hold after each step.
 
+#![expect(
+    clippy::arithmetic_side_effects,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test ends by a panic when something is not as expected"
+)]
+
 use std::collections::BTreeMap;
 use std::thread;
 
@@ -31,7 +39,12 @@ enum Move {
 }
 
 fn moves() -> impl Strategy<Value = Vec<Move>> {
-    let kind = prop::sample::select(vec![Kind::Process, Kind::Thread, Kind::Worker, Kind::Worker]);
+    let kind = prop::sample::select(vec![
+        Kind::Process,
+        Kind::Thread,
+        Kind::Worker,
+        Kind::Worker,
+    ]);
     let one = prop_oneof![
         3 => (any::<Index>(), kind).prop_map(|(task, kind)| Move::Fork(task, kind)),
         2 => (any::<Index>(), any::<Index>()).prop_map(|(task, filter)| Move::Attach(task, filter)),
@@ -43,8 +56,9 @@ fn moves() -> impl Strategy<Value = Vec<Move>> {
 }
 
 fn filters() -> impl Strategy<Value = Vec<Filter>> {
-    let filter = generate::drafts()
-        .prop_map(|drafts| Filter::new(image::verify(image::encode(&drafts)).expect("generated programs are sound")));
+    let filter = generate::drafts().prop_map(|drafts| {
+        Filter::new(image::verify(image::encode(&drafts)).expect("generated programs are sound"))
+    });
     vec(filter, 1..5)
 }
 
@@ -85,21 +99,30 @@ fn play(
         let mut done: Option<Filter> = None;
         let happened = match &one {
             Move::Fork(task, kind) => {
-                operations.extend(pick(task).and_then(|task| Fork::begin(&tree, task, *kind)).map(Operation::Fork));
+                operations.extend(
+                    pick(task)
+                        .and_then(|task| Fork::begin(&tree, task, *kind))
+                        .map(Operation::Fork),
+                );
                 Happened::Nothing
             }
             Move::Attach(task, filter) => {
                 let filter = filters[filter.index(filters.len())].clone();
                 let attach = pick(task).and_then(|task| {
                     let layers = before.get(&task)?.layers().len();
-                    Some(Operation::Attach(Attach::begin(&tree, task, filter)?, layers))
+                    Some(Operation::Attach(
+                        Attach::begin(&tree, task, filter)?,
+                        layers,
+                    ))
                 });
                 operations.extend(attach);
                 Happened::Nothing
             }
             Move::Exit(task) => {
                 // Not the first task, or most scenarios would end early.
-                pick(task).filter(|task| *task != 0).map(|task| tree.exit(task));
+                pick(task)
+                    .filter(|task| *task != 0)
+                    .map(|task| tree.exit(task));
                 Happened::Nothing
             }
             Move::Exec(task) => match pick(task) {
@@ -117,7 +140,11 @@ fn play(
                         Progress::Done(result) => {
                             let child = fork.child();
                             operations.remove(which);
-                            if result.is_ok() { Happened::Forked(child) } else { Happened::ForkFailed(child) }
+                            if result.is_ok() {
+                                Happened::Forked(child)
+                            } else {
+                                Happened::ForkFailed(child)
+                            }
                         }
                         Progress::Blocked => {
                             // Someone else's turn, or the end would not come.
@@ -165,7 +192,16 @@ fn runs(task: &Task) -> bool {
 fn cases() -> ProptestConfig {
     let set = std::env::var_os("PROPTEST_CASES").is_some();
     let default = ProptestConfig::default();
-    ProptestConfig { cases: if set { default.cases } else if cfg!(miri) { 3 } else { 250 }, ..default }
+    ProptestConfig {
+        cases: if set {
+            default.cases
+        } else if cfg!(miri) {
+            3
+        } else {
+            250
+        },
+        ..default
+    }
 }
 
 proptest! {
@@ -299,7 +335,12 @@ proptest! {
 
 /// A filter of its own that refuses one system call number with `errno`.
 fn refusing(errno: u32) -> Filter {
-    let insns = vec![Insn::stmt(0x20, 0), Insn::jump(0x15, errno, 0, 1), Insn::stmt(0x06, 0x0005_0000 | errno), Insn::stmt(0x06, 0x7fff_0000)];
+    let insns = vec![
+        Insn::stmt(0x20, 0),
+        Insn::jump(0x15, errno, 0, 1),
+        Insn::stmt(0x06, 0x0005_0000 | errno),
+        Insn::stmt(0x06, 0x7fff_0000),
+    ];
     Filter::new(image::verify(image::encode(&[Draft::new(0, insns)])).expect("sound"))
 }
 
@@ -328,7 +369,8 @@ fn fork(tree: &Tree, creator: TaskId, kind: Kind) -> TaskId {
 }
 
 fn attach(tree: &Tree, caller: TaskId, filter: &Filter) {
-    finish_attach(Attach::begin(tree, caller, filter.clone()).expect("free to attach")).expect("room");
+    finish_attach(Attach::begin(tree, caller, filter.clone()).expect("free to attach"))
+        .expect("room");
 }
 
 /// The race that `adopt` is for, at each point of the worker's creation: the creating worker is narrowed while its child comes into being.
@@ -349,7 +391,11 @@ fn law_3_inherited_whole_a_worker_made_during_an_attach_is_covered() {
             attach(&tree, 0, &inner);
             let child = finish_fork(creation).expect("memory");
             let layers = tree.task(child).expect("alive").layers().len();
-            assert_eq!(layers, 1 + usize::from(confined_before), "created after {steps} steps");
+            assert_eq!(
+                layers,
+                1 + usize::from(confined_before),
+                "created after {steps} steps"
+            );
         }
     }
 }
@@ -377,14 +423,29 @@ fn law_3_inherited_whole_sixty_four_generations() {
     let mut task = 0;
     for layer in 1..=64 {
         attach(&tree, task, &refusing(layer));
-        task = fork(&tree, task, if layer % 2 == 0 { Kind::Thread } else { Kind::Process });
-        assert_eq!(tree.task(task).expect("alive").layers().len(), layer as usize);
+        task = fork(
+            &tree,
+            task,
+            if layer % 2 == 0 {
+                Kind::Thread
+            } else {
+                Kind::Process
+            },
+        );
+        assert_eq!(
+            tree.task(task).expect("alive").layers().len(),
+            layer as usize
+        );
     }
     let more = Attach::begin(&tree, task, refusing(65)).expect("free");
     let full = Refused::Push(filters::stack::PushError::Full);
     assert_eq!(finish_attach(more), Err(full));
     assert_eq!(tree.task(task).expect("alive").layers().len(), 64);
-    assert_eq!(tree.task(0).expect("alive").layers().len(), 1, "the ancestors keep theirs");
+    assert_eq!(
+        tree.task(0).expect("alive").layers().len(),
+        1,
+        "the ancestors keep theirs"
+    );
 }
 
 /// The same with real threads: nobody schedules them but the machine.
@@ -400,7 +461,10 @@ fn laws_3_and_4_hold_when_real_threads_race() {
         }
     });
     for (id, task) in tree.snapshot() {
-        assert!(runs(&task) && !task.busy && !task.killed, "task {id} was left in the middle: {task:?}");
+        assert!(
+            runs(&task) && !task.busy && !task.killed,
+            "task {id} was left in the middle: {task:?}"
+        );
         assert_eq!(task.mark, task.domain.is_some());
     }
 }
@@ -419,28 +483,46 @@ fn race(tree: &Tree, filters: &[Filter], seed: u32, turns: u32) {
         let now = tree.snapshot();
         for (id, task) in &now {
             if let Some(was) = seen.get(id) {
-                assert!(extends(task.layers(), was.layers()), "task {id} lost a layer");
+                assert!(
+                    extends(task.layers(), was.layers()),
+                    "task {id} lost a layer"
+                );
             }
         }
-        let task = now.keys().nth(next(now.len())).copied().expect("the first process never ends");
+        let task = now
+            .keys()
+            .nth(next(now.len()))
+            .copied()
+            .expect("the first process never ends");
         seen = now;
         match next(8) {
             0..4 if seen.len() < 64 => {
                 let kind = [Kind::Process, Kind::Thread, Kind::Worker, Kind::Worker][next(4)];
-                let Some(creation) = Fork::begin(tree, task, kind) else { continue };
+                let Some(creation) = Fork::begin(tree, task, kind) else {
+                    continue;
+                };
                 let creator = tree.task(task).expect("busy, so alive");
                 let child = finish_fork(creation).expect("memory");
                 if let Some(child) = tree.task(child) {
-                    assert!(child.covers(&creator), "{child:?} runs under less than {creator:?}");
+                    assert!(
+                        child.covers(&creator),
+                        "{child:?} runs under less than {creator:?}"
+                    );
                 }
             }
             4 => {
-                let Some(attachment) = Attach::begin(tree, task, filters[next(filters.len())].clone()) else { continue };
+                let Some(attachment) =
+                    Attach::begin(tree, task, filters[next(filters.len())].clone())
+                else {
+                    continue;
+                };
                 let filter = attachment.filter().clone();
                 match finish_attach(attachment) {
-                    Ok(()) => if let Some(task) = tree.task(task) {
-                        assert!(task.layers().iter().any(|layer| layer.same(&filter)));
-                    },
+                    Ok(()) => {
+                        if let Some(task) = tree.task(task) {
+                            assert!(task.layers().iter().any(|layer| layer.same(&filter)));
+                        }
+                    }
                     Err(refused) => assert!(matches!(refused, Refused::Push(_) | Refused::Killed)),
                 }
             }

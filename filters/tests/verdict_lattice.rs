@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The order of verdicts is seccomp's, and the meet never loses a restriction.
 
+#![expect(
+    clippy::expect_used,
+    reason = "a test ends by a panic when something is not as expected"
+)]
+
 use filters::verdict::{Action, ActionSet, Verdict};
 use oracle::{generate, naive};
 use proptest::prelude::*;
@@ -13,7 +18,13 @@ fn verdicts() -> Vec<Verdict> {
             all.push(Verdict::new(action, data));
         }
     }
-    for raw in [0x0001_0000, 0x7ffe_0001, 0x7fbf_ffff, 0xffff_ffff, 0x8001_0000] {
+    for raw in [
+        0x0001_0000,
+        0x7ffe_0001,
+        0x7fbf_ffff,
+        0xffff_ffff,
+        0x8001_0000,
+    ] {
         all.push(Verdict::from_raw(raw));
     }
     all
@@ -37,7 +48,11 @@ fn every_other_upper_half_is_no_action() {
     let known = |raw| naive::ORDER.iter().any(|(action, _)| *action == raw);
     for upper in 0..=0xffffu32 {
         let raw = upper << 16;
-        assert_eq!(Action::from_raw(raw | 0xabcd).is_some(), known(raw), "{raw:#x}");
+        assert_eq!(
+            Action::from_raw(raw | 0xabcd).is_some(),
+            known(raw),
+            "{raw:#x}"
+        );
     }
 }
 
@@ -58,7 +73,10 @@ fn law_1_meet_is_never_weaker_than_either_side() {
     for a in verdicts() {
         for b in verdicts() {
             let meet = Verdict::meet(a, b);
-            assert!(meet == a || meet == b, "{a:?} {b:?} gave a third verdict, {meet:?}");
+            assert!(
+                meet == a || meet == b,
+                "{a:?} {b:?} gave a third verdict, {meet:?}"
+            );
             assert_eq!(meet.action(), a.action().min(b.action()), "{a:?} {b:?}");
             assert!(meet.at_least_as_strict_as(a) && meet.at_least_as_strict_as(b));
         }
@@ -82,10 +100,18 @@ fn meet_is_a_semilattice() {
     let all = verdicts();
     for a in &all {
         assert_eq!(Verdict::meet(*a, *a), *a, "idempotent");
-        assert_eq!(Verdict::meet(*a, Verdict::ALLOW).action(), a.action(), "allow is the top");
+        assert_eq!(
+            Verdict::meet(*a, Verdict::ALLOW).action(),
+            a.action(),
+            "allow is the top"
+        );
         for b in &all {
             let (ab, ba) = (Verdict::meet(*a, *b), Verdict::meet(*b, *a));
-            assert_eq!(ab.action(), ba.action(), "commutative on actions: {a:?} {b:?}");
+            assert_eq!(
+                ab.action(),
+                ba.action(),
+                "commutative on actions: {a:?} {b:?}"
+            );
             for c in &all {
                 assert_eq!(
                     Verdict::meet(Verdict::meet(*a, *b), *c),
@@ -99,7 +125,14 @@ fn meet_is_a_semilattice() {
 
 #[test]
 fn errno_is_cut_as_seccomp_cuts_it() {
-    for (data, errno) in [(0, 0), (1, 1), (4094, 4094), (4095, 4095), (4096, 4095), (0xffff, 4095)] {
+    for (data, errno) in [
+        (0, 0),
+        (1, 1),
+        (4094, 4094),
+        (4095, 4095),
+        (4096, 4095),
+        (0xffff, 4095),
+    ] {
         assert_eq!(Verdict::errno(data).errno_value(), errno);
     }
 }

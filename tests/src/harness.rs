@@ -19,7 +19,11 @@ pub(crate) struct Test {
 impl Test {
     /// A test with the ordinary time limit of a minute.
     pub(crate) fn new(name: impl Into<String>, run: impl Fn() + 'static) -> Test {
-        Test { name: name.into(), run: Box::new(run), limit: Duration::from_secs(60) }
+        Test {
+            name: name.into(),
+            run: Box::new(run),
+            limit: Duration::from_secs(60),
+        }
     }
 
     /// The same with another limit.
@@ -48,6 +52,9 @@ pub(crate) fn skip(reason: &str) -> ! {
     println!("{SKIP_MARK}{reason}");
     exit(SKIPPED)
 }
+
+/// Who watches the console takes a long silence for the end: a test that takes its time says so.
+const HEARTBEAT: Duration = Duration::from_secs(20);
 
 enum Outcome {
     Ok,
@@ -92,7 +99,9 @@ pub(crate) fn run(tests: Vec<Test>) -> bool {
             }
         }
     }
-    say(&format!("done passed={passed} failed={failed} skipped={skipped}"));
+    say(&format!(
+        "done passed={passed} failed={failed} skipped={skipped}"
+    ));
     failed == 0
 }
 
@@ -152,15 +161,25 @@ fn prepare(writer: &OwnedFd) {
     for fd in [1, 2] {
         assert_eq!(sys!(libc::SYS_dup2, writer, fd), Ok(fd as u64));
     }
-    let none = libc::rlimit { rlim_cur: 0, rlim_max: libc::RLIM_INFINITY };
-    let set = sys!(libc::SYS_prlimit64, 0, libc::RLIMIT_CORE, &raw const none, 0);
+    let none = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: libc::RLIM_INFINITY,
+    };
+    let set = sys!(
+        libc::SYS_prlimit64,
+        0,
+        libc::RLIMIT_CORE,
+        &raw const none,
+        0
+    );
     assert_eq!(set, Ok(0), "RLIMIT_CORE");
     assert!(sys!(libc::SYS_setsid).is_ok());
 }
 
 /// Collects the output until the process ends; `None` if it does not within its limit (it is then killed).
 fn watch(pid: i32, reader: &OwnedFd, limit: Duration, output: &mut Vec<u8>) -> Option<End> {
-    let deadline = Instant::now() + limit;
+    let begun = Instant::now();
+    let deadline = begun + limit;
     let process = own(sys!(libc::SYS_pidfd_open, pid, 0)).expect("pidfd_open");
     let mut open = true;
     loop {
@@ -170,11 +189,20 @@ fn watch(pid: i32, reader: &OwnedFd, limit: Duration, output: &mut Vec<u8>) -> O
             let _ = sys!(libc::SYS_kill, pid, libc::SIGKILL);
             return None;
         }
-        let fd = |fd: &OwnedFd| libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+        let fd = |fd: &OwnedFd| libc::pollfd {
+            fd: fd.as_raw_fd(),
+            events: libc::POLLIN,
+            revents: 0,
+        };
         let mut polled = [fd(&process), fd(reader)];
         let count = if open { 2 } else { 1 };
-        let millis = left.as_millis().min(60_000) as u64;
-        let _ = sys!(libc::SYS_poll, polled.as_mut_ptr(), count, millis);
+        let millis = left.min(HEARTBEAT).as_millis() as u64;
+        if sys!(libc::SYS_poll, polled.as_mut_ptr(), count, millis) == Ok(0) {
+            say(&format!(
+                "out still running after {} s",
+                begun.elapsed().as_secs()
+            ));
+        }
         if open && polled[1].revents != 0 {
             let mut part = [0u8; 4096];
             match sys!(libc::SYS_read, reader, part.as_mut_ptr(), part.len()) {
@@ -192,12 +220,23 @@ fn whereabouts(pid: i32) -> String {
     let mut text = String::new();
     let mut queue = vec![pid];
     while let Some(pid) = queue.pop() {
-        let Ok(tasks) = std::fs::read_dir(format!("/proc/{pid}/task")) else { continue };
+        let Ok(tasks) = std::fs::read_dir(format!("/proc/{pid}/task")) else {
+            continue;
+        };
         for task in tasks.flatten() {
-            let read = |name: &str| std::fs::read_to_string(task.path().join(name)).unwrap_or_default();
+            let read =
+                |name: &str| std::fs::read_to_string(task.path().join(name)).unwrap_or_default();
             let (comm, stack, children) = (read("comm"), read("stack"), read("children"));
-            text += &format!("task {:?} of {pid} ({}):\n{stack}", task.file_name(), comm.trim());
-            queue.extend(children.split_whitespace().filter_map(|word| word.parse::<i32>().ok()));
+            text += &format!(
+                "task {:?} of {pid} ({}):\n{stack}",
+                task.file_name(),
+                comm.trim()
+            );
+            queue.extend(
+                children
+                    .split_whitespace()
+                    .filter_map(|word| word.parse::<i32>().ok()),
+            );
         }
     }
     text
@@ -209,7 +248,10 @@ fn end_descendants() -> Result<(), String> {
     loop {
         let path = format!("/proc/self/task/{}/children", crate::sys::getpid());
         let children = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
-        for pid in children.split_whitespace().filter_map(|word| word.parse::<i32>().ok()) {
+        for pid in children
+            .split_whitespace()
+            .filter_map(|word| word.parse::<i32>().ok())
+        {
             let _ = sys!(libc::SYS_kill, pid, libc::SIGKILL);
         }
         match sys!(libc::SYS_wait4, -1, 0, libc::__WALL | libc::WNOHANG, 0) {

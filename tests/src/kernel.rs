@@ -12,7 +12,14 @@ use crate::sys::{Ret, no_new_privs, own, sys};
 
 /// Opens a control descriptor by `prctl`.
 pub(crate) fn try_control() -> Result<OwnedFd, i32> {
-    own(sys!(libc::SYS_prctl, PR_EVFILTER, PR_EVFILTER_OPEN, 0, 0, 0))
+    own(sys!(
+        libc::SYS_prctl,
+        PR_EVFILTER,
+        PR_EVFILTER_OPEN,
+        0,
+        0,
+        0
+    ))
 }
 
 /// Opens a control descriptor, which must work.
@@ -36,7 +43,10 @@ pub(crate) fn info() -> Info {
 /// IOC_INFO on a descriptor that is open already.
 #[track_caller]
 pub(crate) fn info_of(control: BorrowedFd<'_>) -> Info {
-    let mut info = Info { size: size_of::<Info>() as u32, ..Info::default() };
+    let mut info = Info {
+        size: size_of::<Info>() as u32,
+        ..Info::default()
+    };
     let done = ioctl(control, IOC_INFO, &raw mut info);
     assert_eq!(done, Ok(0), "IOC_INFO");
     assert_eq!(info.abi, ABI_VERSION);

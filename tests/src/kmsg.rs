@@ -25,7 +25,12 @@ impl Log {
         let mut lines = Vec::new();
         let mut record = [0u8; 8192];
         loop {
-            match sys!(libc::SYS_read, &self.file, record.as_mut_ptr(), record.len()) {
+            match sys!(
+                libc::SYS_read,
+                &self.file,
+                record.as_mut_ptr(),
+                record.len()
+            ) {
                 Ok(bytes) => {
                     let text = String::from_utf8_lossy(&record[..bytes as usize]);
                     let message = text.split_once(';').map_or(&*text, |(_, message)| message);

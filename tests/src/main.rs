@@ -60,7 +60,11 @@ impl Arguments {
 
     fn wants(&self, name: &str) -> bool {
         let matches = |filter: &String| {
-            if self.exact { name == filter } else { name.contains(filter.as_str()) }
+            if self.exact {
+                name == filter
+            } else {
+                name.contains(filter.as_str())
+            }
         };
         self.filters.is_empty() || self.filters.iter().any(matches)
     }
@@ -90,5 +94,9 @@ fn main() -> ExitCode {
         eprintln!("evf-tests: no test has such a name; see --list");
         return ExitCode::from(2);
     }
-    if harness::run(tests) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if harness::run(tests) {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }

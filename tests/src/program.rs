@@ -70,12 +70,20 @@ pub(crate) struct Part {
 impl Part {
     /// A program for `syscall.enter`.
     pub(crate) fn syscall(insns: Vec<Insn>) -> Part {
-        Part { event: Event::SyscallEnter.number(), insns, strings: Vec::new() }
+        Part {
+            event: Event::SyscallEnter.number(),
+            insns,
+            strings: Vec::new(),
+        }
     }
 
     /// A program for `vfs.getname`.
     pub(crate) fn getname(insns: Vec<Insn>, strings: Vec<Vec<u8>>) -> Part {
-        Part { event: Event::VfsGetname.number(), insns, strings }
+        Part {
+            event: Event::VfsGetname.number(),
+            insns,
+            strings,
+        }
     }
 
     /// The program as it lies in an image.
@@ -90,7 +98,14 @@ impl Part {
         pool.resize(pool.len().next_multiple_of(4), 0);
         let code: Vec<u8> = self.insns.iter().flat_map(|insn| insn.to_bytes()).collect();
         let size = PROGRAM_HEADER_BYTES + code.len() + entries.len() + pool.len();
-        let head = [self.event, size as u32, self.insns.len() as u32, self.strings.len() as u32, 0, 0];
+        let head = [
+            self.event,
+            size as u32,
+            self.insns.len() as u32,
+            self.strings.len() as u32,
+            0,
+            0,
+        ];
         let head = head.into_iter().flat_map(u32::to_le_bytes);
         head.chain(code).chain(entries).chain(pool).collect()
     }
@@ -99,8 +114,16 @@ impl Part {
 /// An image of these programs.
 pub(crate) fn image(parts: &[Part]) -> Vec<u8> {
     let body: Vec<u8> = parts.iter().flat_map(Part::bytes).collect();
-    let head = [MAGIC, (HEADER_BYTES + body.len()) as u32, parts.len() as u32, 0];
-    head.into_iter().flat_map(u32::to_le_bytes).chain(body).collect()
+    let head = [
+        MAGIC,
+        (HEADER_BYTES + body.len()) as u32,
+        parts.len() as u32,
+        0,
+    ];
+    head.into_iter()
+        .flat_map(u32::to_le_bytes)
+        .chain(body)
+        .collect()
 }
 
 /// An image with one program for `syscall.enter`.
@@ -124,7 +147,8 @@ impl Names {
     fn rule(mut self, code: u16, text: &[u8], raw: u32) -> Names {
         let operand = Insn::string_operand(0, self.strings.len() as u32);
         self.strings.push(text.to_vec());
-        self.insns.extend([Insn::jump(code, operand, 0, 1), ret(raw)]);
+        self.insns
+            .extend([Insn::jump(code, operand, 0, 1), ret(raw)]);
         self
     }
 
@@ -155,7 +179,8 @@ impl Names {
 
     /// The word at `offset` of the record is `value`.
     pub(crate) fn word(mut self, offset: u32, value: u32, raw: u32) -> Names {
-        self.insns.extend([load(offset), unless_equal_skip(value, 1), ret(raw)]);
+        self.insns
+            .extend([load(offset), unless_equal_skip(value, 1), ret(raw)]);
         self
     }
 

@@ -16,7 +16,10 @@ impl Ring {
     /// An ordinary ring: calls are taken up by the task that submits them.
     #[track_caller]
     pub(crate) fn new() -> Ring {
-        Ring { ring: IoUring::new(8).expect("io_uring_setup"), next: 1 }
+        Ring {
+            ring: IoUring::new(8).expect("io_uring_setup"),
+            next: 1,
+        }
     }
 
     /// A ring with a thread of the kernel (`iou-sqp-N`) that takes the calls up, and never sleeps while a test runs.
@@ -24,7 +27,10 @@ impl Ring {
     pub(crate) fn sqpoll() -> Ring {
         let mut builder = IoUring::builder();
         builder.setup_sqpoll(60_000);
-        Ring { ring: builder.build(8).expect("io_uring_setup with SQPOLL"), next: 1 }
+        Ring {
+            ring: builder.build(8).expect("io_uring_setup with SQPOLL"),
+            next: 1,
+        }
     }
 
     /// Makes one call and waits for its result.
@@ -46,7 +52,11 @@ impl Ring {
         let result = self.ring.completion().next().expect("a completion");
         assert_eq!(result.user_data(), tag);
         let result = result.result();
-        if result < 0 { Err(-result) } else { Ok(result as u64) }
+        if result < 0 {
+            Err(-result)
+        } else {
+            Ok(result as u64)
+        }
     }
 
     /// Makes one call in a worker (`iou-wrk-N`).
@@ -65,6 +75,9 @@ impl Ring {
     /// Installs an empty table for direct descriptors.
     #[track_caller]
     pub(crate) fn register_files(&mut self, slots: u32) {
-        self.ring.submitter().register_files_sparse(slots).expect("register_files_sparse");
+        self.ring
+            .submitter()
+            .register_files_sparse(slots)
+            .expect("register_files_sparse");
     }
 }

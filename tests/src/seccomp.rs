@@ -17,8 +17,16 @@ struct Program {
 /// Installs a program with `seccomp(2)`.
 pub(crate) fn try_install(insns: &[Insn], flags: u32) -> Ret {
     let code: Vec<u8> = insns.iter().flat_map(|insn| insn.to_bytes()).collect();
-    let program = Program { len: insns.len() as u16, insns: code.as_ptr() };
-    sys!(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, flags, &raw const program)
+    let program = Program {
+        len: insns.len() as u16,
+        insns: code.as_ptr(),
+    };
+    sys!(
+        libc::SYS_seccomp,
+        libc::SECCOMP_SET_MODE_FILTER,
+        flags,
+        &raw const program
+    )
 }
 
 /// Installs a program with `seccomp(2)`, which must work.

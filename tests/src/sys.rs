@@ -13,7 +13,7 @@ pub(crate) mod trace;
 
 use std::arch::asm;
 use std::ffi::CStr;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
 /// What a system call returned: a value, or a positive errno.
 pub(crate) type Ret = Result<u64, i32>;
@@ -113,15 +113,15 @@ pub(crate) fn own(ret: Ret) -> Result<OwnedFd, i32> {
     ret.map(|fd| unsafe { OwnedFd::from_raw_fd(fd as i32) })
 }
 
-/// Lends a descriptor number that is open for the rest of the process.
-pub(crate) fn lend(fd: i32) -> BorrowedFd<'static> {
-    // SAFETY: used for 0 to 2 and for descriptors that a test never closes.
-    unsafe { BorrowedFd::borrow_raw(fd) }
-}
-
 /// Opens a path.
 pub(crate) fn open(path: &CStr, flags: i32) -> Result<OwnedFd, i32> {
-    own(sys!(libc::SYS_openat, libc::AT_FDCWD, path, flags | libc::O_CLOEXEC, 0o600))
+    own(sys!(
+        libc::SYS_openat,
+        libc::AT_FDCWD,
+        path,
+        flags | libc::O_CLOEXEC,
+        0o600
+    ))
 }
 
 /// Opens a path, closes it again.
@@ -146,5 +146,8 @@ pub(crate) fn become_user(id: u32) {
     assert_eq!(sys!(libc::SYS_setresgid, id, id, id), Ok(0), "setresgid");
     assert_eq!(sys!(libc::SYS_setresuid, id, id, id), Ok(0), "setresuid");
     // A change of user clears this flag; the test's own parent must still be able to look.
-    assert_eq!(sys!(libc::SYS_prctl, libc::PR_SET_DUMPABLE, 1, 0, 0, 0), Ok(0));
+    assert_eq!(
+        sys!(libc::SYS_prctl, libc::PR_SET_DUMPABLE, 1, 0, 0, 0),
+        Ok(0)
+    );
 }

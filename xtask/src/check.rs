@@ -43,7 +43,6 @@ pub(crate) fn run(workspace: &Workspace, cache: &Cache, args: &BuildArgs) -> Res
         Some(tree) => Target::Own(tree),
         None => Target::Stock(&kit),
     };
-    let _lock = workspace.lock()?;
     let steps = steps(workspace, &kit, &target);
     let count = steps.len();
     let mut all = Vec::new();
@@ -123,7 +122,10 @@ fn steps<'a>(
     let mut steps: Vec<(&'static str, Work<'a>)> = vec![
         (
             "format",
-            cargo("check-format", &["fmt", "--all", "--check"]),
+            cargo(
+                "check-format",
+                &["fmt", "--all", "--check", "--", "--color=never"],
+            ),
         ),
         (
             "format of the module",
@@ -266,6 +268,7 @@ fn strict_module(
     strict: Strict,
     step: &mut Step,
 ) -> Result<String> {
+    let _lock = workspace.lock()?;
     let (_, warnings) = module::build(target, workspace, strict, |line| step.say(line.trim()))?;
     if warnings.is_empty() {
         return Ok(String::new());

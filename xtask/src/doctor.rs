@@ -21,14 +21,12 @@ use crate::tree;
 use crate::workspace::Workspace;
 
 /// Programs of the host, what they are for, and the package that has them.
-const TOOLS: [(&str, &str, &str); 8] = [
+const TOOLS: [(&str, &str, &str); 6] = [
     ("cargo", "builds the programs", "rustup (or cargo)"),
     ("cc", "links them", "gcc"),
     ("apt-get", "downloads packages", "apt"),
     ("dpkg-deb", "unpacks packages", "dpkg"),
     ("perl", "runs mmdebstrap", "perl"),
-    ("tar", "unpacks the kernel source", "tar"),
-    ("xz", "unpacks the kernel source", "xz-utils"),
     ("unshare", "enters the build root", "util-linux"),
 ];
 

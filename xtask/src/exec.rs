@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::{Context as _, Result, bail};
 
 /// How many lines of a log a failure quotes.
-const TAIL: usize = 25;
+const TAIL: usize = 40;
 
 static VERBOSE: AtomicBool = AtomicBool::new(false);
 

@@ -139,11 +139,6 @@ impl Kernel {
             .collect()
     }
 
-    /// The packages to download: headers, image, source.
-    pub(crate) fn packages(&self) -> [String; 3] {
-        [&self.headers, &self.image, &self.source].map(|name| format!("{name}={}", self.version))
-    }
-
     /// What every run says of an unlisted series.
     pub(crate) fn warning(&self) -> Option<String> {
         (!self.tested).then(|| {

@@ -5,7 +5,6 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
@@ -219,20 +218,15 @@ fn warn(kernel: &Kernel) {
 fn make_all(known: &Known, cache: &Cache, lock: &Lock, apt: &Apt, wish: Wish) -> Result<Kit> {
     let mut step = Step::new(1, STEPS, "package lists");
     apt.update()?;
-    // An interrupted setup is finished with the kernel it began with, as long as nothing of that must be downloaded.
-    let begun =
-        Kit::recorded(cache)?.filter(|kit| !wish.update && kit.has("kernel") && kit.has("source"));
-    let kit = match begun {
+    // What is made again goes with the kernel that is there; a first setup that was interrupted resolves to the same.
+    let there = Kit::recorded(cache)?.filter(|kit| !wish.update && kit.has("kernel"));
+    let kit = match there {
         Some(kit) => kit,
         None => Kit {
             kernel: known.resolve(&apt.records(&known.pattern())?)?,
             cache: cache.clone(),
         },
     };
-    cache::write_atomically(
-        &cache.path(RECORD),
-        serde_json::to_string_pretty(&kit.kernel)? + "\n",
-    )?;
     step.say(&kit.kernel.release);
     step.done(&format!(
         "kernel {}, Debian {}",
@@ -240,7 +234,8 @@ fn make_all(known: &Known, cache: &Cache, lock: &Lock, apt: &Apt, wish: Wish) ->
     ));
 
     let mut step = Step::new(2, STEPS, "kernel packages");
-    fetch_kernel(&kit, lock, apt, &mut step)?;
+    let archives = download(&kit, apt, wish, &mut step)?;
+    unpack_kernel(&kit, lock, &archives)?;
     step.done("");
 
     let mut step = Step::new(3, STEPS, "build root");
@@ -263,6 +258,7 @@ fn make_all(known: &Known, cache: &Cache, lock: &Lock, apt: &Apt, wish: Wish) ->
 
     if !wish.own_kernel {
         let mut step = Step::new(4, STEPS, "kernel tree");
+        unpack_source(&kit, lock, &archives, &mut step)?;
         cache.entry(lock, &kit.name("tree"), &kit.recipe("tree"), |new| {
             tree::prepare(&kit, new, &compiler, &mut step)
         })?;
@@ -274,31 +270,60 @@ fn make_all(known: &Known, cache: &Cache, lock: &Lock, apt: &Apt, wish: Wish) ->
         guest::make_debian(new, cache, apt, mmdebstrap, &mut step)
     })?;
     step.done("");
+    cache::write_atomically(
+        &cache.path(RECORD),
+        serde_json::to_string_pretty(&kit.kernel)? + "\n",
+    )?;
     Ok(kit)
 }
 
-/// Downloads and unpacks what the kernel under test is made of.
-fn fetch_kernel(kit: &Kit, lock: &Lock, apt: &Apt, step: &mut Step) -> Result<()> {
+/// Downloaded packages, each with its name.
+type Archives = Vec<(String, PathBuf)>;
+
+/// Downloads what the kernel under test is made of, as far as it is missing.
+fn download(kit: &Kit, apt: &Apt, wish: Wish, step: &mut Step) -> Result<Archives> {
+    let mut names = Vec::new();
+    if !kit.has("kernel") {
+        names.extend([&kit.kernel.headers, &kit.kernel.image]);
+    }
+    if !wish.own_kernel && !kit.has("source") {
+        names.push(&kit.kernel.source);
+    }
+    if names.is_empty() {
+        return Ok(Vec::new());
+    }
+    let packages: Vec<String> = names
+        .iter()
+        .map(|name| format!("{name}={}", kit.kernel.version))
+        .collect();
+    let files = apt.download(&packages, step)?;
+    Ok(names.into_iter().cloned().zip(files).collect())
+}
+
+/// The archive of the package `name`.
+fn archive<'a>(archives: &'a Archives, name: &str) -> Result<&'a Path> {
+    let found = archives.iter().find(|(package, _)| package == name);
+    found
+        .map(|(_, path)| path.as_path())
+        .with_context(|| format!("the package {name} was not downloaded"))
+}
+
+fn changed(kernel: &Kernel) -> String {
+    format!(
+        "the packages of kernel {} changed their form",
+        kernel.release
+    )
+}
+
+/// Takes configuration, symbols and the image out of the packages.
+fn unpack_kernel(kit: &Kit, lock: &Lock, archives: &Archives) -> Result<()> {
     let (cache, kernel) = (&kit.cache, &kit.kernel);
-    let debs = if kit.has("kernel") && kit.has("source") {
-        Vec::new()
-    } else {
-        apt.download(&kernel.packages(), step)?
-    };
     let log = cache.log("unpack-kernel");
-    let missing = || {
-        format!(
-            "the packages of kernel {} changed their form",
-            kernel.release
-        )
-    };
     cache.entry(lock, &kit.name("kernel"), &kit.recipe("kernel"), |new| {
-        let [headers, image, _] = &debs[..] else {
-            bail!("{}", missing())
-        };
         let unpacked = new.join("unpacked");
-        debian::unpack(headers, &unpacked, &log)?;
-        debian::unpack(image, &unpacked, &log)?;
+        for package in [&kernel.headers, &kernel.image] {
+            debian::unpack(archive(archives, package)?, &unpacked, &log)?;
+        }
         let headers = unpacked.join(format!("usr/src/linux-headers-{}", kernel.release));
         // The file moved below /usr in 7.x; an older package has it in /boot.
         let images = [
@@ -309,7 +334,7 @@ fn fetch_kernel(kit: &Kit, lock: &Lock, apt: &Apt, step: &mut Step) -> Result<()
         let image = images
             .iter()
             .find(|path| path.exists())
-            .with_context(missing)?;
+            .with_context(|| changed(kernel))?;
         for (from, to) in [
             (headers.join(".config"), "config"),
             (headers.join("Module.symvers"), "Module.symvers"),
@@ -317,7 +342,7 @@ fn fetch_kernel(kit: &Kit, lock: &Lock, apt: &Apt, step: &mut Step) -> Result<()
         ] {
             let to = new.join(to);
             fs::copy(&from, &to)
-                .with_context(|| format!("{}: copy {}", missing(), from.display()))?;
+                .with_context(|| format!("{}: copy {}", changed(kernel), from.display()))?;
             fs::set_permissions(&to, fs::Permissions::from_mode(0o644))
                 .with_context(|| to.display().to_string())?;
         }
@@ -326,22 +351,36 @@ fn fetch_kernel(kit: &Kit, lock: &Lock, apt: &Apt, step: &mut Step) -> Result<()
             fs::read_to_string(new.join("config")).context("read the kernel configuration")?;
         Kernel::check_config(&config, &format!("kernel {}", kernel.release))
     })?;
+    Ok(())
+}
+
+/// Unpacks the kernel source, with the tools of the build root: a small host need not have xz.
+fn unpack_source(kit: &Kit, lock: &Lock, archives: &Archives, step: &mut Step) -> Result<()> {
+    let (cache, kernel) = (&kit.cache, &kit.kernel);
     cache.entry(lock, &kit.name("source"), &kit.recipe("source"), |new| {
-        let [_, _, source] = &debs[..] else {
-            bail!("{}", missing())
-        };
         let unpacked = new.join("unpacked");
-        debian::unpack(source, &unpacked, &log)?;
+        debian::unpack(
+            archive(archives, &kernel.source)?,
+            &unpacked,
+            &cache.log("unpack-source-package"),
+        )?;
         step.say("unpacking the source");
-        let archive = unpacked.join(format!("usr/src/linux-source-{}.tar.xz", kernel.series));
-        let mut tar = Command::new("tar");
-        tar.arg("--extract")
-            .arg("--file")
-            .arg(&archive)
+        let tar = unpacked.join(format!("usr/src/linux-source-{}.tar.xz", kernel.series));
+        let mut tar = kit
+            .root()
+            .inside("tar")
+            .args([
+                "--extract",
+                "--no-same-owner",
+                "--strip-components=1",
+                "--file",
+            ])
+            .arg(tar.display().to_string())
             .arg("--directory")
-            .arg(new)
-            .arg("--strip-components=1");
-        exec::run(&mut tar, &cache.log("unpack-source")).with_context(missing)?;
+            .arg(new.display().to_string())
+            .bind(new)
+            .command()?;
+        exec::run(&mut tar, &cache.log("unpack-source")).with_context(|| changed(kernel))?;
         cache::remove_tree(&unpacked).with_context(|| format!("remove {}", unpacked.display()))
     })?;
     Ok(())

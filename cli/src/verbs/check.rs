@@ -177,6 +177,7 @@ fn messages(diagnostics: &Diagnostics) -> Vec<Message> {
 fn message(diagnostic: &Diagnostic) -> Message {
     Message {
         severity: match diagnostic.severity() {
+            Severity::Note => "note",
             Severity::Warning => "warning",
             Severity::Error => "error",
         },

@@ -6,6 +6,7 @@
 
 use std::ffi::{CString, OsStr, OsString};
 use std::io;
+use std::mem::ManuallyDrop;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -75,9 +76,11 @@ pub(crate) fn run(args: Args) -> Result<ExitCode, Failure> {
         program: &program,
     };
     plan.refuse_if_deadly()?;
-    confine(&plan, args.keep_fds).map_err(own)?;
+    if let Err(failure) = confine(&plan, args.keep_fds) {
+        own(failure).report_and_exit();
+    }
     let error = program.image.execute();
-    Err(plan.not_executed(&error))
+    plan.not_executed(&error).report_and_exit()
 }
 
 /// What is to be executed.
@@ -114,8 +117,9 @@ fn c_path(path: &Path) -> Result<CString, Failure> {
 /// Puts all layers on this process.
 fn confine(plan: &Plan<'_>, keep_fds: bool) -> Result<(), Failure> {
     let library = |error: Error| Failure::library("cannot confine the program", &error);
-    let control = Control::open().map_err(library)?;
-    let mut filters = Vec::new();
+    // Never closed here: once a layer is in force `close` is one more system call to be judged. `execve` and exit close them.
+    let control = ManuallyDrop::new(Control::open().map_err(library)?);
+    let mut filters = ManuallyDrop::new(Vec::new());
     for layer in plan.layers {
         let filter = control.load(&layer.policy);
         filters.push(filter.map_err(|error| Failure::library(&layer.name, &error))?);

@@ -89,7 +89,7 @@ mod tests {
     #[test]
     fn a_status_field_is_found_by_its_whole_key() {
         let status =
-            "Name:\tevf-demo\nUid:\t1000\t1000\t1000\t1000\nSeccomp:\t0\nSeccomp_filters:\t3\n";
+            "Name:\tevf-demo\nUid:\t1000\t1000\t1000\t1000\nSeccomp_filters:\t3\nSeccomp:\t0\n";
         assert_eq!(
             field(status, "Uid:").map(words).as_deref(),
             Some("1000 1000 1000 1000")

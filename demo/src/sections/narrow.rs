@@ -10,7 +10,7 @@ use super::{Expect, Show};
 use crate::attempt::{Act, Attempt};
 use crate::cell::{Cell, Seen, note, perform, seen};
 use crate::judge::{Policy, Question, decide};
-use crate::stage::{self, DOOR, NOTES, PIT};
+use crate::stage::{self, KEY, NOTES, PIT};
 use crate::sys::child::{self, Note, Outbox};
 use crate::sys::raw::prctl;
 use crate::way::{EarlyRings, Way};
@@ -21,11 +21,17 @@ const PHASES: [(&str, usize); 6] = [
     ("its child, one layer more (narrow.evf)", 2),
     ("the child pushes a layer that allows everything", 3),
     ("the child, after these tricks", 3),
-    ("a program that the child executes", 3),
+    ("a child of the child", 3),
     ("the parent, after the child", 1),
 ];
 
-const NAMES: [&str; 3] = [NOTES, DOOR, PIT];
+/// What is tried in each phase; the narrower layer leaves only the first of what the sandbox allows.
+const ATTEMPTS: [(Act, &str); 4] = [
+    (Act::Open, NOTES),
+    (Act::Open, KEY),
+    (Act::Create, "/home/sandbox/new.txt"),
+    (Act::Open, PIT),
+];
 
 /// Tells the notes on tricks and on layers from those on attempts.
 const TRICKS_FROM: i64 = 1000;
@@ -36,6 +42,8 @@ const LAYERS_FROM: i64 = 2000;
 enum Trick {
     /// Unload the module.
     Unload,
+    /// Become another program.
+    Execute,
     /// Take no_new_privs back.
     NewPrivileges,
     /// Switch seccomp off, should that be what holds it.
@@ -46,8 +54,9 @@ enum Trick {
     CloseAll,
 }
 
-const TRICKS: [Trick; 5] = [
+const TRICKS: [Trick; 6] = [
     Trick::Unload,
+    Trick::Execute,
     Trick::NewPrivileges,
     Trick::SeccompOff,
     Trick::UnknownRequest,
@@ -58,6 +67,7 @@ impl Trick {
     const fn name(self) -> (&'static str, &'static str) {
         match self {
             Trick::Unload => ("delete_module", "evfilter"),
+            Trick::Execute => ("execve", stage::PROBE),
             Trick::NewPrivileges => ("prctl", "PR_SET_NO_NEW_PRIVS 0"),
             Trick::SeccompOff => ("prctl", "PR_SET_SECCOMP 0"),
             Trick::UnknownRequest => ("prctl", "PR_EVFILTER 2"),
@@ -69,6 +79,7 @@ impl Trick {
         let prctl = |option: u64, a| (libc::SYS_prctl, [option, a, 0, 0, 0, 0]);
         match self {
             Trick::Unload => (libc::SYS_delete_module, [0; 6]),
+            Trick::Execute => (libc::SYS_execve, [0; 6]),
             Trick::NewPrivileges => prctl(libc::PR_SET_NO_NEW_PRIVS as u64, 0),
             Trick::SeccompOff => prctl(libc::PR_SET_SECCOMP as u64, 0),
             Trick::UnknownRequest => prctl(uapi::control::PR_EVFILTER as u64, 2),
@@ -78,6 +89,10 @@ impl Trick {
 
     fn perform(self, out: &Outbox) -> Result<(), Errno> {
         match self {
+            Trick::Execute => {
+                let me = Path::new(stage::PROBE);
+                Way::Exec.open(c"/home/sandbox/notes.txt", &mut EarlyRings::none(), me)
+            }
             Trick::Unload => rustix::system::delete_module(c"evfilter", libc::O_NONBLOCK),
             Trick::NewPrivileges | Trick::SeccompOff | Trick::UnknownRequest => {
                 let (_, [option, a, b, c, d, _]) = self.call();
@@ -92,8 +107,19 @@ impl Trick {
         match self {
             Trick::Unload => Err(Errno::PERM),
             Trick::NewPrivileges | Trick::SeccompOff | Trick::UnknownRequest => Err(Errno::INVAL),
-            Trick::CloseAll => Ok(()),
+            Trick::Execute | Trick::CloseAll => Ok(()),
         }
+    }
+
+    /// What the kernel asks the filters about it.
+    fn questions(self) -> Vec<Question> {
+        let (number, args) = self.call();
+        let number = number as i32;
+        let mut questions = vec![Question::syscall(number, args)];
+        if self == Trick::Execute {
+            questions.push(Question::name(number, args, stage::PROBE.as_bytes()));
+        }
+        questions
     }
 }
 
@@ -104,14 +130,13 @@ pub(crate) fn run(show: &mut Show) -> Result<()> {
     let all = show.policy("allow-all.evf")?;
     let layers = [&sandbox, &narrow, &all];
     let cell = Cell::load(&layers)?;
-    let me = Path::new(stage::PROBE);
 
-    let attempts: Vec<Attempt> = NAMES
+    let attempts: Vec<Attempt> = ATTEMPTS
         .iter()
-        .map(|path| Attempt::new(Act::Open, path))
+        .map(|(act, path)| Attempt::new(*act, path))
         .collect::<Result<_>>()?;
     let bare = perform(None, &attempts)?;
-    let child = child::spawn(|out| parent(&cell, &attempts, me, out)).context("forking")?;
+    let child = child::spawn(|out| parent(&cell, &attempts, out)).context("forking")?;
     let (notes, end) = child.collect().context("listening to the sandbox")?;
     ensure!(end.is_clean(), "the sandboxed parent: {end}");
 
@@ -149,11 +174,13 @@ pub(crate) fn run(show: &mut Show) -> Result<()> {
     Ok(())
 }
 
-/// The sandbox allows [`NOTES`] and [`DOOR`]; the narrower layer leaves only [`NOTES`].
+/// [`NOTES`] is always allowed, [`PIT`] never; the rest the sandbox allows and the narrower layer does not.
 fn expectation(path: &str, depth: usize) -> Expect {
     match (path, depth) {
-        (NOTES, _) | (DOOR, 1) => Expect::Works,
-        _ => Expect::Refused,
+        (NOTES, _) => Expect::Works,
+        (PIT, _) => Expect::Refused,
+        (_, 1) => Expect::Works,
+        (_, _) => Expect::Refused,
     }
 }
 
@@ -162,8 +189,7 @@ fn show_tricks(show: &mut Show, layers: &[&Policy], tricks: &[Seen]) -> Result<(
         .say("  -- tricks of the child, under all three layers")?;
     show.report.head()?;
     for (trick, seen) in TRICKS.into_iter().zip(tricks) {
-        let (number, args) = trick.call();
-        let ruling = decide(layers, &[Question::syscall(number as i32, args)]);
+        let ruling = decide(layers, &trick.questions());
         let (what, on) = trick.name();
         show.trick(what, on, (trick.bare(), *seen), &ruling)?;
     }
@@ -171,42 +197,43 @@ fn show_tricks(show: &mut Show, layers: &[&Policy], tricks: &[Seen]) -> Result<(
 }
 
 /// The sandboxed parent: attempts, the child's story, attempts again.
-fn parent(cell: &Cell, attempts: &[Attempt], me: &Path, out: &mut Outbox) -> Result<()> {
+fn parent(cell: &Cell, attempts: &[Attempt], out: &mut Outbox) -> Result<()> {
     evfilter::set_no_new_privs()?;
     cell.add(0)?;
     tell_layers(cell, 0, out)?;
-    tell(0, attempts, Way::Direct, me, out)?;
+    tell(0, attempts, out)?;
     // The child speaks through this pipe as well; its own carries nothing.
-    let child = child::spawn(|_| nested(cell, attempts, me, out)).context("forking")?;
+    let child = child::spawn(|_| nested(cell, attempts, out)).context("forking")?;
     let (_, end) = child.collect()?;
     if !end.is_clean() {
         bail!("the nested child: {end}");
     }
     tell_layers(cell, 3, out)?;
-    tell(5, attempts, Way::Direct, me, out)
+    tell(5, attempts, out)
 }
 
-fn nested(cell: &Cell, attempts: &[Attempt], me: &Path, out: &mut Outbox) -> Result<()> {
+fn nested(cell: &Cell, attempts: &[Attempt], out: &mut Outbox) -> Result<()> {
     cell.add(1)?;
     tell_layers(cell, 1, out)?;
-    tell(1, attempts, Way::Direct, me, out)?;
+    tell(1, attempts, out)?;
     cell.add(2)?;
     tell_layers(cell, 2, out)?;
-    tell(2, attempts, Way::Direct, me, out)?;
+    tell(2, attempts, out)?;
     for (index, trick) in TRICKS.into_iter().enumerate() {
         let [_, errno, rest @ ..] = note(index, trick.perform(out));
         let [a, b, c, d] = rest;
         out.post([TRICKS_FROM + index as i64, errno, a, b, c, d])?;
     }
-    tell(3, attempts, Way::Direct, me, out)?;
-    tell(4, attempts, Way::Exec, me, out)
+    tell(3, attempts, out)?;
+    let child = child::spawn(|_| tell(4, attempts, out)).context("forking")?;
+    let (_, end) = child.collect()?;
+    ensure!(end.is_clean(), "the child of the child: {end}");
+    Ok(())
 }
 
-fn tell(phase: usize, attempts: &[Attempt], way: Way, me: &Path, out: &mut Outbox) -> Result<()> {
-    let mut rings = EarlyRings::none();
+fn tell(phase: usize, attempts: &[Attempt], out: &mut Outbox) -> Result<()> {
     for (index, attempt) in attempts.iter().enumerate() {
-        let result = way.open(attempt.name(), &mut rings, me);
-        out.post(note(phase * attempts.len() + index, result))?;
+        out.post(note(phase * attempts.len() + index, attempt.perform()))?;
     }
     Ok(())
 }

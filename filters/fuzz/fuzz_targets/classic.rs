@@ -17,9 +17,17 @@ fuzz_target!(|input: ([u32; 16], Vec<(u8, u8, u8, u32)>)| {
     // Few programs are sound by chance: distances and operands are small more often than not.
     let program: Vec<Insn> = raw
         .into_iter()
-        .map(|(code, jt, jf, k)| Insn { code: code.into(), jt: jt % 16, jf: jf % 16, k: if k & 0x100 == 0 { k & 0x3f } else { k } })
+        .map(|(code, jt, jf, k)| Insn {
+            code: code.into(),
+            jt: jt % 16,
+            jf: jf % 16,
+            k: if k & 0x100 == 0 { k & 0x3f } else { k },
+        })
         .collect();
-    let policy = image::verify(image::encode(&[Draft::new(Event::SyscallEnter.number(), program.clone())]));
+    let policy = image::verify(image::encode(&[Draft::new(
+        Event::SyscallEnter.number(),
+        program.clone(),
+    )]));
     assert_eq!(policy.is_ok(), checker::accepts(&program), "{program:x?}");
     if let Ok(policy) = policy {
         let record = Record::new(Event::SyscallEnter, &words, &[]).expect("16 words");

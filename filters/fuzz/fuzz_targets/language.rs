@@ -21,7 +21,8 @@ fuzz_target!(|text: &str| {
         }
     };
     let mut workspace = Box::new([0; filters::limits::MAX_INSNS]);
-    let policy = Policy::verify(&compiled.image[..], &mut workspace).expect("the compiler makes sound images");
+    let policy = Policy::verify(&compiled.image[..], &mut workspace)
+        .expect("the compiler makes sound images");
     lang::disassemble(&compiled.image).expect("what is sound can be shown");
     for event in Event::ALL {
         let schema = event.schema();
@@ -30,7 +31,9 @@ fuzz_target!(|text: &str| {
             words[1] = 0xc000_003e;
             let strings = vec![&b"/home/../.env"[..]; schema.strings as usize];
             let record = Record::new(event, &words, &strings).expect("a record by its schema");
-            let explained = compiled.explain(&record).map(|explanation| explanation.verdict);
+            let explained = compiled
+                .explain(&record)
+                .map(|explanation| explanation.verdict);
             assert_eq!(explained, policy.judge(&record));
         }
     }

@@ -27,7 +27,11 @@ enum Wanted {
 /// Few different bytes, or patterns and strings would never meet. Those that mean something in a glob among them.
 fn few(bytes: &[u8]) -> Vec<u8> {
     const ALPHABET: &[u8; 16] = b"ab/.*?[]-!^\\cd\xff/";
-    bytes.iter().take(24).map(|byte| ALPHABET[usize::from(byte % 16)]).collect()
+    bytes
+        .iter()
+        .take(24)
+        .map(|byte| ALPHABET[usize::from(byte % 16)])
+        .collect()
 }
 
 fuzz_target!(|input: (Vec<Wanted>, Vec<Vec<u8>>)| {
@@ -66,8 +70,16 @@ fuzz_target!(|input: (Vec<Wanted>, Vec<Vec<u8>>)| {
     strings.extend(patterns.iter().map(Pattern::example));
     strings.push(vec![]);
     for string in &strings {
-        let expected = valued.iter().find(|(pattern, _)| pattern.matches(string)).map_or(133, |(_, value)| *value as u16);
-        let record = Record::new(Event::VfsGetname, &[0; 20], &[string]).map(|record| policy.judge(&record));
-        assert_eq!(record, Some(Some(Verdict::errno(expected))), "{string:x?} {patterns:x?}");
+        let expected = valued
+            .iter()
+            .find(|(pattern, _)| pattern.matches(string))
+            .map_or(133, |(_, value)| *value as u16);
+        let record =
+            Record::new(Event::VfsGetname, &[0; 20], &[string]).map(|record| policy.judge(&record));
+        assert_eq!(
+            record,
+            Some(Some(Verdict::errno(expected))),
+            "{string:x?} {patterns:x?}"
+        );
     }
 });

@@ -25,8 +25,16 @@ pub(crate) enum Origin {
 #[derive(Clone, Copy, Debug)]
 enum Op {
     Insn(Insn),
-    Return { verdict: u32, origin: Origin },
-    Branch { code: u16, k: u32, yes: Label, no: Label },
+    Return {
+        verdict: u32,
+        origin: Origin,
+    },
+    Branch {
+        code: u16,
+        k: u32,
+        yes: Label,
+        no: Label,
+    },
     Goto(Label),
     Bind(Label),
 }

@@ -16,8 +16,12 @@ use super::pattern::{ByteSet, Part, Pattern};
 /// States before merging, at most.
 pub(crate) const MAX_STATES: usize = 1 << 20;
 
-/// Members of all sets of the subset construction together, at most: bounds its memory.
-const MAX_MEMBERS: usize = 1 << 25;
+/// Members of all sets of the subset construction together, not counting the first [`FREE_MEMBERS`] of each: bounds time and memory where patterns
+/// multiply each other, long before the states run out.
+const MAX_MEMBERS: usize = 1 << 19;
+
+/// Members that a set of plain literals, perhaps beside a few searches, does not exceed.
+const FREE_MEMBERS: usize = 4;
 
 /// No pattern.
 const NONE: u32 = u32::MAX;
@@ -286,7 +290,7 @@ impl Subsets<'_> {
             return number;
         }
         let number = self.list.len() as u32;
-        self.members += set.nodes.len();
+        self.members += set.nodes.len().saturating_sub(FREE_MEMBERS);
         self.list.push(set.clone());
         self.numbers.insert(set, number);
         number
@@ -309,14 +313,18 @@ fn determinise(trie: &Trie) -> Result<Automaton, TooLarge> {
             });
         }
         let value = set.value(trie);
-        let runs = step(&mut subsets, &set);
+        let Some(runs) = step(&mut subsets, &set) else {
+            return Err(TooLarge {
+                states: subsets.list.len(),
+            });
+        };
         states.push(State { value, runs });
     }
     Ok(Automaton { states })
 }
 
-/// Where each byte leads from the set.
-fn step(subsets: &mut Subsets<'_>, set: &Members) -> Vec<(u8, u32)> {
+/// Where each byte leads from the set. `None` if more sets of bytes meet here than a cell has bits.
+fn step(subsets: &mut Subsets<'_>, set: &Members) -> Option<Vec<(u8, u32)>> {
     // Sets of bytes occur many times, but few different ones do: bytes that lie in the same ones behave alike.
     let mut wide: Vec<(ByteSet, Vec<u32>)> = Vec::new();
     let mut narrow: Vec<(u8, u32)> = Vec::new();
@@ -332,44 +340,80 @@ fn step(subsets: &mut Subsets<'_>, set: &Members) -> Vec<(u8, u32)> {
         }
     }
     narrow.sort_unstable();
-    let mut next = narrow.as_slice();
-    let mut cells: HashMap<Vec<bool>, u32> = HashMap::new();
     let mut runs: Vec<(u8, u32)> = Vec::new();
+    if wide.is_empty() {
+        literal_step(subsets, set, &narrow, &mut runs);
+        return Some(runs);
+    }
+    if wide.len() > 128 {
+        return None;
+    }
+    let mut next = narrow.as_slice();
+    let mut cells: Vec<(u128, u32)> = Vec::new();
     for byte in 0..=255u8 {
         let count = next.iter().take_while(|(found, _)| *found == byte).count();
         let (here, later) = next.split_at(count);
         next = later;
-        let target = if wide.is_empty() && here.is_empty() {
-            // The common case of a literal: every other byte leads to where nothing matches any more.
-            *cells
-                .entry(Vec::new())
-                .or_insert_with(|| subsets.number(Vec::new(), set.sink))
-        } else {
-            let cell: Vec<bool> = wide.iter().map(|(bytes, _)| bytes.contains(byte)).collect();
-            let sources = |cell: &[bool]| -> Vec<u32> {
-                wide.iter()
-                    .zip(cell)
-                    .filter(|(_, inside)| **inside)
-                    .flat_map(|((_, targets), _)| targets.iter().copied())
-                    .chain(here.iter().map(|&(_, target)| target))
-                    .collect()
-            };
-            if here.is_empty() {
-                match cells.get(&cell) {
-                    Some(&number) => number,
-                    None => {
-                        let number = subsets.number(sources(&cell), set.sink);
-                        cells.insert(cell, number);
-                        number
+        let inside = wide.iter().enumerate();
+        let cell = inside.fold(0u128, |cell, (bit, (bytes, _))| {
+            cell | u128::from(bytes.contains(byte)) << bit
+        });
+        let known = cells
+            .iter()
+            .find(|(found, _)| here.is_empty() && *found == cell);
+        let target = match known {
+            Some(&(_, number)) => number,
+            None => {
+                let mut sources: Vec<u32> = here.iter().map(|&(_, target)| target).collect();
+                for (bit, (_, targets)) in wide.iter().enumerate() {
+                    if cell >> bit & 1 != 0 {
+                        sources.extend(targets);
                     }
                 }
-            } else {
-                subsets.number(sources(&cell), set.sink)
+                let number = subsets.number(sources, set.sink);
+                if here.is_empty() {
+                    cells.push((cell, number));
+                }
+                number
             }
         };
         push_run(&mut runs, byte, target);
     }
-    runs
+    Some(runs)
+}
+
+/// The common case: a few bytes lead on, all others to where only what has matched already counts.
+fn literal_step(
+    subsets: &mut Subsets<'_>,
+    set: &Members,
+    narrow: &[(u8, u32)],
+    runs: &mut Vec<(u8, u32)>,
+) {
+    let mut at = 0;
+    let mut covered: Option<u8> = None;
+    while let Some(&(byte, _)) = narrow.get(at) {
+        let count = narrow[at..]
+            .iter()
+            .take_while(|(found, _)| *found == byte)
+            .count();
+        let sources = narrow[at..at + count]
+            .iter()
+            .map(|&(_, target)| target)
+            .collect();
+        let gap = covered.map_or(byte > 0, |last| byte - last > 1);
+        if gap {
+            let rest = subsets.number(Vec::new(), set.sink);
+            push_run(runs, byte - 1, rest);
+        }
+        let target = subsets.number(sources, set.sink);
+        push_run(runs, byte, target);
+        covered = Some(byte);
+        at += count;
+    }
+    if covered != Some(u8::MAX) {
+        let rest = subsets.number(Vec::new(), set.sink);
+        push_run(runs, u8::MAX, rest);
+    }
 }
 
 fn push_run(runs: &mut Vec<(u8, u32)>, last: u8, target: u32) {
@@ -378,6 +422,9 @@ fn push_run(runs: &mut Vec<(u8, u32)>, last: u8, target: u32) {
         _ => runs.push((last, target)),
     }
 }
+
+/// The runs of a state with classes in the place of states: equal looks are not told apart.
+type Look = Vec<(u8, u32)>;
 
 /// Merges states that no string can tell apart: partition refinement, in which only states whose successors have moved to another class are looked
 /// at again.
@@ -409,12 +456,12 @@ fn minimise(automaton: Automaton) -> Automaton {
     };
 
     // What the members of a class look like that are not to be looked at again, and how many there are.
-    let mut settled: Vec<Option<Vec<(u8, u32)>>> = vec![None; classes as usize];
+    let mut settled: Vec<Option<Look>> = vec![None; classes as usize];
     let mut settled_members = vec![0usize; classes as usize];
     let mut dirty: Vec<u32> = (0..states.len() as u32).collect();
     let mut is_dirty = vec![true; states.len()];
     while !dirty.is_empty() {
-        let mut groups: HashMap<(u32, Vec<(u8, u32)>), Vec<u32>> = HashMap::new();
+        let mut groups: HashMap<(u32, Look), Vec<u32>> = HashMap::new();
         for &state in &dirty {
             is_dirty[state as usize] = false;
             let key = (class[state as usize], signature(state, &class));
@@ -480,18 +527,67 @@ fn renumber(states: &[State], class: &[u32]) -> Automaton {
     Automaton { states: merged }
 }
 
-impl Automaton {
-    /// The value of `input`.
-    #[cfg(test)]
-    pub(crate) fn lookup(&self, input: &[u8]) -> u32 {
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lookup(automaton: &Automaton, input: &[u8]) -> u32 {
         let mut at = 0;
         for &byte in input {
-            let run = self.states[at as usize]
-                .runs
+            let runs = &automaton.states[at as usize].runs;
+            at = runs
                 .iter()
-                .find(|(last, _)| byte <= *last);
-            at = run.map_or(0, |&(_, target)| target);
+                .find(|(last, _)| byte <= *last)
+                .map_or(0, |run| run.1);
         }
-        self.states[at as usize].value
+        automaton.states[at as usize].value
+    }
+
+    fn automaton(patterns: &[Pattern], values: &[u32]) -> Automaton {
+        let numbered: Vec<(&Pattern, u32)> = patterns.iter().zip(values.iter().copied()).collect();
+        match build(&numbered) {
+            Ok(built) => built.automaton,
+            Err(TooLarge { states }) => Automaton {
+                states: vec![
+                    State {
+                        value: u32::MAX,
+                        runs: Vec::new()
+                    };
+                    states
+                ],
+            },
+        }
+    }
+
+    #[test]
+    fn a_search_has_a_state_for_each_byte_found() {
+        let search = automaton(&[Pattern::Contains(b"aab".to_vec())], &[1]);
+        assert_eq!(search.states.len(), 4);
+        for (text, value) in [(&b"aaab"[..], 1), (b"aa", 0), (b"xaabx", 1), (b"aacb", 0)] {
+            assert_eq!(lookup(&search, text), value);
+        }
+    }
+
+    #[test]
+    fn equal_ends_with_equal_values_are_one() {
+        let ends = [
+            Pattern::Equal(b"one/end".to_vec()),
+            Pattern::Equal(b"two/end".to_vec()),
+        ];
+        let same = automaton(&ends, &[1, 1]);
+        let different = automaton(&ends, &[1, 2]);
+        // The start, two states for each beginning, five for the common end, and the state of no match.
+        assert_eq!(same.states.len(), 1 + 4 + 5 + 1);
+        assert!(different.states.len() > same.states.len());
+        assert_eq!(lookup(&different, b"two/end"), 2);
+    }
+
+    #[test]
+    fn a_pattern_that_cannot_win_leaves_no_states() {
+        let tree = Pattern::under(b"/home");
+        let inner = Pattern::glob(b"/home/**/x*y*z").unwrap_or(Pattern::Equal(Vec::new()));
+        let alone = automaton(std::slice::from_ref(&tree), &[1]);
+        let both = automaton(&[tree, inner], &[1, 2]);
+        assert_eq!(both.states, alone.states);
     }
 }

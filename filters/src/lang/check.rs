@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! From names to meaning: events, verdicts, fields, system calls, constants. What passes here can be generated.
 
+use std::collections::BTreeMap;
 use std::format;
 use std::prelude::rust_2021::*;
 use std::vec;
@@ -197,10 +198,7 @@ impl<'u> Checker<'u, '_> {
 
     /// All rules of a group, and its default: there is exactly one, in the last block.
     /// Without a default the rules are still worth looking at.
-    fn rules<'g>(
-        &mut self,
-        group: &Group<'g>,
-    ) -> (Vec<&'g ast::Rule>, Option<&'g DefaultRule>) {
+    fn rules<'g>(&mut self, group: &Group<'g>) -> (Vec<&'g ast::Rule>, Option<&'g DefaultRule>) {
         let mut default: Option<&'g DefaultRule> = None;
         let mut rules = Vec::new();
         for block in &group.blocks {
@@ -228,7 +226,9 @@ impl<'u> Checker<'u, '_> {
             self.reports.add(
                 Report::error("the block has no `default`")
                     .label(last.head, "what no rule decides is left open")
-                    .help(format!("end the block with `default {verdict}` or `default allow`")),
+                    .help(format!(
+                        "end the block with `default {verdict}` or `default allow`"
+                    )),
             );
         }
         (rules, default)
@@ -282,6 +282,7 @@ impl<'u> Checker<'u, '_> {
                 });
             }
         }
+        self.behind_always(&rules);
         let default = default?;
         let default = self.checked(group.event, &default.verdict, default.span)?;
         let head = group.blocks.first().map(|block| block.head)?;
@@ -291,6 +292,16 @@ impl<'u> Checker<'u, '_> {
             default,
             head,
         })
+    }
+
+    /// Rules behind one whose condition always holds.
+    fn behind_always(&mut self, rules: &[PlainRule]) {
+        let always = |rule: &PlainRule| rule.cond == super::cond::Cond::Const(true);
+        if let Some(at) = rules.iter().position(always) {
+            for rule in &rules[at + 1..] {
+                self.unreachable(&rule.rule, Some(&rules[at].rule));
+            }
+        }
     }
 
     /// Warns of a condition that does not depend on anything.
@@ -462,11 +473,12 @@ fn possible(event: Event, action: Action) -> bool {
 
 /// Reports patterns that decide nothing because of those before them.
 pub(crate) fn shadowed(rules: &[PlainRule], list: &[Shadowed], reports: &mut Reports) {
-    for (index, rule) in rules.iter().enumerate() {
-        let of_rule: Vec<&Shadowed> = list.iter().filter(|found| found.rule == index).collect();
-        if of_rule.is_empty() {
-            continue;
-        }
+    let mut by_rule: BTreeMap<usize, Vec<&Shadowed>> = BTreeMap::new();
+    for found in list {
+        by_rule.entry(found.rule).or_default().push(found);
+    }
+    for (index, of_rule) in by_rule {
+        let rule = &rules[index];
         if of_rule.len() == rule.patterns.len() {
             let by = of_rule.iter().find_map(|found| found.by);
             let by = by.filter(|&(by, _)| by != index);

@@ -28,7 +28,12 @@ pub(crate) struct Checked {
 #[derive(Clone, Debug)]
 pub(crate) enum Failure {
     /// An automaton with too many states; the patterns it was for.
-    States { states: usize, open: usize, patterns: usize, spans: Vec<Span> },
+    States {
+        states: usize,
+        open: usize,
+        patterns: usize,
+        spans: Vec<Span>,
+    },
     /// More tables than a program may have.
     Tables(Span),
 }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Names for argument values (`constants.tbl`) and error numbers (`errno.tbl`).
 
-use std::collections::HashMap;
 use std::prelude::rust_2021::*;
 use std::sync::OnceLock;
 
@@ -79,38 +78,33 @@ fn read() -> Vec<Group> {
     groups
 }
 
-fn errnos() -> &'static (Vec<(&'static str, u16)>, HashMap<&'static str, u16>) {
-    static ERRNOS: OnceLock<(Vec<(&'static str, u16)>, HashMap<&'static str, u16>)> =
-        OnceLock::new();
+fn errnos() -> &'static [(&'static str, u16)] {
+    static ERRNOS: OnceLock<Vec<(&'static str, u16)>> = OnceLock::new();
     ERRNOS.get_or_init(|| {
-        let list: Vec<(&str, u16)> = lines(include_str!("errno.tbl"))
+        lines(include_str!("errno.tbl"))
             .filter_map(|line| {
                 let (name, number) = line.split_once(' ')?;
                 Some((name, number.parse().ok()?))
             })
-            .collect();
-        let by_name = list.iter().copied().collect();
-        (list, by_name)
+            .collect()
     })
 }
 
 /// The number of an errno.
 pub fn errno(name: &str) -> Option<u16> {
-    errnos().1.get(name).copied()
+    let named = |entry: &&(&str, u16)| entry.0 == name;
+    errnos().iter().find(named).map(|&(_, number)| number)
 }
 
 /// The name of an errno.
 pub fn errno_name(number: u16) -> Option<&'static str> {
-    errnos()
-        .0
-        .iter()
-        .find(|&&(_, found)| found == number)
-        .map(|&(name, _)| name)
+    let numbered = |entry: &&(&str, u16)| entry.1 == number;
+    errnos().iter().find(numbered).map(|&(name, _)| name)
 }
 
 /// All names of errnos.
 pub fn errno_names() -> impl Iterator<Item = &'static str> {
-    errnos().0.iter().map(|&(name, _)| name)
+    errnos().iter().map(|&(name, _)| name)
 }
 
 #[cfg(test)]
@@ -122,7 +116,7 @@ mod tests {
         let read: usize = groups().iter().map(|group| group.values.len() + 1).sum();
         assert_eq!(read, lines(include_str!("constants.tbl")).count());
         assert!(groups().iter().all(|group| !group.title.is_empty()));
-        assert_eq!(errnos().0.len(), lines(include_str!("errno.tbl")).count());
+        assert_eq!(errnos().len(), lines(include_str!("errno.tbl")).count());
     }
 
     #[test]
@@ -130,9 +124,15 @@ mod tests {
         assert_eq!(find("AF_INET6").map(|(_, value)| value), Some(10));
         assert_eq!(find("O_CREAT").map(|(_, value)| value), Some(0o100));
         assert_eq!(find("AT_FDCWD").map(|(_, value)| value), Some(-100));
-        assert_eq!(find("CLONE_NEWUSER").map(|(_, value)| value), Some(0x1000_0000));
+        assert_eq!(
+            find("CLONE_NEWUSER").map(|(_, value)| value),
+            Some(0x1000_0000)
+        );
         assert_eq!(find("BPF_PROG_LOAD").map(|(_, value)| value), Some(5));
-        assert_eq!((errno("EACCES"), errno_name(11)), (Some(13), Some("EAGAIN")));
+        assert_eq!(
+            (errno("EACCES"), errno_name(11)),
+            (Some(13), Some("EAGAIN"))
+        );
         assert_eq!(errno("EWOULDBLOCK"), Some(11));
     }
 }

@@ -18,6 +18,8 @@ const MAX_REPORTS: usize = 100;
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
+    /// Part of another message.
+    Note,
     /// The policy means what it says, but hardly what was meant.
     Warning,
     /// The policy has no meaning.
@@ -46,6 +48,14 @@ impl Report {
     pub(crate) fn warning(message: impl Into<String>) -> Report {
         Report {
             severity: Severity::Warning,
+            ..Report::error(message)
+        }
+    }
+
+    /// A place in another file that belongs to a message.
+    fn note(message: String) -> Report {
+        Report {
+            severity: Severity::Note,
             ..Report::error(message)
         }
     }
@@ -114,7 +124,7 @@ impl Reports {
                 self.errors += 1;
                 self.errors <= MAX_REPORTS
             }
-            Severity::Warning => {
+            Severity::Warning | Severity::Note => {
                 self.warnings += 1;
                 self.warnings <= MAX_REPORTS
             }
@@ -180,7 +190,7 @@ impl Diagnostic {
         for (index, (span, text)) in report.labels.into_iter().enumerate() {
             let range = span.start as usize..(span.end.max(span.start)) as usize;
             if span.file != first.file {
-                elsewhere.push(Report::warning(text).label(span, "here"));
+                elsewhere.push(Report::note(text).label(span, "here"));
             } else if index == 0 {
                 diagnostic
                     .labels
@@ -240,6 +250,7 @@ impl std::error::Error for Diagnostic {}
 impl miette::Diagnostic for Diagnostic {
     fn severity(&self) -> Option<miette::Severity> {
         Some(match self.severity {
+            Severity::Note => miette::Severity::Advice,
             Severity::Warning => miette::Severity::Warning,
             Severity::Error => miette::Severity::Error,
         })
@@ -260,9 +271,7 @@ impl miette::Diagnostic for Diagnostic {
         Some(Box::new(self.labels.iter().cloned()))
     }
 
-    fn related<'a>(
-        &'a self,
-    ) -> Option<Box<dyn Iterator<Item = &'a dyn miette::Diagnostic> + 'a>> {
+    fn related<'a>(&'a self) -> Option<Box<dyn Iterator<Item = &'a dyn miette::Diagnostic> + 'a>> {
         if self.elsewhere.is_empty() {
             return None;
         }
@@ -271,6 +280,36 @@ impl miette::Diagnostic for Diagnostic {
                 .iter()
                 .map(|diagnostic| diagnostic as &dyn miette::Diagnostic),
         ))
+    }
+}
+
+/// A message without what belongs to it in other files, for [`Diagnostics::render`], which shows that itself.
+#[derive(Debug)]
+struct Alone<'d>(&'d Diagnostic);
+
+impl fmt::Display for Alone<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl std::error::Error for Alone<'_> {}
+
+impl miette::Diagnostic for Alone<'_> {
+    fn severity(&self) -> Option<miette::Severity> {
+        miette::Diagnostic::severity(self.0)
+    }
+
+    fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
+        self.0.help()
+    }
+
+    fn source_code(&self) -> Option<&dyn miette::SourceCode> {
+        self.0.source_code()
+    }
+
+    fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
+        self.0.labels()
     }
 }
 
@@ -334,10 +373,12 @@ impl Diagnostics {
             if !text.is_empty() {
                 text.push('\n');
             }
-            if handler.render_report(&mut text, diagnostic).is_err() {
-                // Only a writer can fail, and a String does not; should it ever, the message itself must not be lost.
-                text.push_str(&diagnostic.message);
-                text.push('\n');
+            for part in std::iter::once(diagnostic).chain(&diagnostic.elsewhere) {
+                if handler.render_report(&mut text, &Alone(part)).is_err() {
+                    // Only a writer can fail, and a String does not; should it ever, the message itself must not be lost.
+                    text.push_str(&part.message);
+                    text.push('\n');
+                }
             }
         }
         let kept = self.list.len();
@@ -365,12 +406,13 @@ impl std::error::Error for Diagnostics {}
 
 impl miette::Diagnostic for Diagnostics {
     fn severity(&self) -> Option<miette::Severity> {
-        self.list.iter().filter_map(miette::Diagnostic::severity).max()
+        self.list
+            .iter()
+            .filter_map(miette::Diagnostic::severity)
+            .max()
     }
 
-    fn related<'a>(
-        &'a self,
-    ) -> Option<Box<dyn Iterator<Item = &'a dyn miette::Diagnostic> + 'a>> {
+    fn related<'a>(&'a self) -> Option<Box<dyn Iterator<Item = &'a dyn miette::Diagnostic> + 'a>> {
         Some(Box::new(
             self.list
                 .iter()

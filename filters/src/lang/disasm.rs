@@ -75,7 +75,10 @@ fn program_listing(out: &mut String, program: &Program<'_>, cost: u32) {
     );
     for index in 0..program.tables() {
         if let Some(bytes) = program.table_bytes(index) {
-            line(out, format_args!("  table {index}: {}", table_summary(bytes)));
+            line(
+                out,
+                format_args!("  table {index}: {}", table_summary(bytes)),
+            );
         }
     }
     let targets = targets(program);
@@ -217,10 +220,7 @@ fn instruction(
             };
             format!("a {sign} {right}")
         };
-        let (yes, no) = (
-            at + 1 + usize::from(insn.jt),
-            at + 1 + usize::from(insn.jf),
-        );
+        let (yes, no) = (at + 1 + usize::from(insn.jt), at + 1 + usize::from(insn.jf));
         return match (insn.jt, insn.jf) {
             (0, _) => format!("if    not {test} goto {no}"),
             (_, 0) => format!("if    {test} goto {yes}"),
@@ -274,7 +274,11 @@ fn number(k: u32) -> String {
 
 fn string_field(schema: &Schema, index: usize) -> &'static str {
     let is = |field: &&Field| matches!(field.place, Place::String(at) if usize::from(at) == index);
-    schema.fields.iter().find(is).map_or("?", |field| field.name)
+    schema
+        .fields
+        .iter()
+        .find(is)
+        .map_or("?", |field| field.name)
 }
 
 fn string_test(program: &Program<'_>, schema: &Schema, insn: Insn) -> String {

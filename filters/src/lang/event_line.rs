@@ -64,7 +64,8 @@ impl OwnedRecord {
             *string = text.to_vec();
         }
         if index == 0 {
-            if let Some(Place::Word(offset)) = self.event.schema().field("path_len").map(|f| f.place)
+            if let Some(Place::Word(offset)) =
+                self.event.schema().field("path_len").map(|f| f.place)
             {
                 self.set_word(offset as usize, text.len() as u32);
             }
@@ -205,7 +206,10 @@ impl<'l> Reader<'l> {
             record.set_word(4, number as u32);
             arch = Arch::from_audit(number as u32).unwrap_or(arch);
         }
-        let named = pairs.iter().find(|(name, _)| name.text == "nr").map(|pair| pair.1);
+        let named = pairs
+            .iter()
+            .find(|(name, _)| name.text == "nr")
+            .map(|pair| pair.1);
         let call = match call_word.or(named) {
             Some(word) => self.call(arch, word, call_word.is_some(), &mut record)?,
             None => None,
@@ -243,9 +247,13 @@ impl<'l> Reader<'l> {
             return Some(calls(arch).by_number(number as u32));
         }
         let span = self.span(word);
-        let mut report = Report::error(format!("{} has no system call `{}`", arch.name(), word.text))
-            .label(span, "not known")
-            .suggest(word.text, calls(arch).iter().map(|call| call.name));
+        let mut report = Report::error(format!(
+            "{} has no system call `{}`",
+            arch.name(),
+            word.text
+        ))
+        .label(span, "not known")
+        .suggest(word.text, calls(arch).iter().map(|call| call.name));
         if bare && !report.has_help() {
             report = report.help("fields are given as name=value");
         }
@@ -260,16 +268,21 @@ impl<'l> Reader<'l> {
         name: Word<'_>,
         value: Word<'_>,
     ) {
-        if let Some((index, arg)) = call.and_then(|call| call.arg(name.text)) {
-            let groups: Vec<_> = arg.groups.iter().filter_map(|g| constants::group(g)).collect();
-            let known = |word: &str| groups.iter().find_map(|group| group.value(word));
-            if let Some(number) = self.joined(value, known) {
-                record.set_long(ARGS + 8 * index, number as u64);
-            }
-            return;
-        }
         let schema = record.event.schema();
+        // The event's own fields first: readlink has an argument `path`, too.
         let Some(field) = schema.field(name.text) else {
+            if let Some((index, arg)) = call.and_then(|call| call.arg(name.text)) {
+                let groups: Vec<_> = arg
+                    .groups
+                    .iter()
+                    .filter_map(|g| constants::group(g))
+                    .collect();
+                let known = |word: &str| groups.iter().find_map(|group| group.value(word));
+                if let Some(number) = self.joined(value, known) {
+                    record.set_long(ARGS + 8 * index, number as u64);
+                }
+                return;
+            }
             let span = self.span(name);
             let arguments = call.map_or(&[][..], |call| &call.args);
             let names = schema.fields.iter().map(|field| field.name);
@@ -313,11 +326,7 @@ impl<'l> Reader<'l> {
     }
 
     /// Numbers and names joined by `|`.
-    fn joined(
-        &mut self,
-        value: Word<'_>,
-        known: impl Fn(&str) -> Option<i128>,
-    ) -> Option<i128> {
+    fn joined(&mut self, value: Word<'_>, known: impl Fn(&str) -> Option<i128>) -> Option<i128> {
         let mut all = None;
         for part in value.text.split('|') {
             let number = integer(part)
@@ -351,7 +360,8 @@ impl<'l> Reader<'l> {
             _ => {
                 let span = self.span(value);
                 self.reports.add(
-                    Report::error("not a string").label(span, "expected \"...\" and nothing after it"),
+                    Report::error("not a string")
+                        .label(span, "expected \"...\" and nothing after it"),
                 );
                 None
             }

@@ -66,7 +66,8 @@ impl Builder {
             code.tables.len() as u32,
             0,
         ];
-        self.body.extend(header.iter().flat_map(|word| word.to_le_bytes()));
+        self.body
+            .extend(header.iter().flat_map(|word| word.to_le_bytes()));
         self.body
             .extend(code.insns.iter().flat_map(|insn| insn.to_bytes()));
         self.body
@@ -112,7 +113,10 @@ impl AsChunks for [u8] {
     fn as_chunks_compat(&self) -> (Vec<[u8; INSN_BYTES]>, &[u8]) {
         let chunks = self.chunks_exact(INSN_BYTES);
         let rest = chunks.remainder();
-        (chunks.filter_map(|chunk| chunk.try_into().ok()).collect(), rest)
+        (
+            chunks.filter_map(|chunk| chunk.try_into().ok()).collect(),
+            rest,
+        )
     }
 }
 

@@ -49,8 +49,8 @@ pub(crate) struct Token {
 
 /// Longest first, so that `<=` is not read as `<`.
 const SIGNS: &[&str] = &[
-    "==", "!=", "<=", ">=", "&&", "||", "..", "{", "}", "(", ")", ",", ";", "=", "<", ">", "&", "|",
-    "!", "-",
+    "==", "!=", "<=", ">=", "&&", "||", "..", "{", "}", "(", ")", ",", ";", "=", "<", ">", "&",
+    "|", "!", "-",
 ];
 
 /// Splits `text` into tokens; the last is always [`Kind::End`]. What is no token is reported and skipped.
@@ -163,6 +163,7 @@ impl Lexer<'_> {
                 return Some(Kind::Set(name));
             }
             b'A'..=b'Z' | b'a'..=b'z' | b'_' => return Some(Kind::Name(self.name())),
+            b'\'' | b'/' => return Some(self.unquoted(byte)),
             _ => {}
         }
         for sign in SIGNS {
@@ -175,21 +176,44 @@ impl Lexer<'_> {
         None
     }
 
+    /// A string in single quotes or a path without any: reported, and then taken for the string that is meant.
+    fn unquoted(&mut self, first: u8) -> Kind {
+        let start = self.at;
+        let text = if first == b'\'' {
+            self.at += 1;
+            let text = self.take_while(|c| c != '\'' && c != '\n');
+            self.at += usize::from(self.peek() == Some(b'\''));
+            text
+        } else {
+            self.take_while(|c| !c.is_whitespace() && !",;{}()\"".contains(c))
+        };
+        let quoted = format!("\"{text}\"");
+        self.reports.add(
+            Report::error("strings stand in double quotes")
+                .label(self.span(start), "a string?")
+                .help(format!("write {quoted}")),
+        );
+        Kind::Text(text.into_bytes())
+    }
+
     fn unknown(&mut self, start: usize) {
         let odd = self.take_while(|c| !c.is_ascii() || c.is_ascii_control() && c != '\n');
         let odd = if odd.is_empty() {
-            self.take_while(|c| "'`$%^*+:?[]\\~./".contains(c))
+            self.take_while(|c| "`$%^*+:?[]\\~.".contains(c))
         } else {
             odd
         };
-        let shown = odd.escape_debug().to_string();
-        let mut report = Report::error(format!("`{shown}` has no meaning here"))
+        let shown: String = odd
+            .chars()
+            .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+            .collect();
+        let report = Report::error(format!("`{shown}` has no meaning here"))
             .label(self.span(start), "not part of the language");
-        if odd.starts_with('\'') {
-            report = report.help("strings stand in double quotes: \"...\"");
-        } else if odd.starts_with(['/', '*', '.']) {
-            report = report.help("paths and patterns stand in double quotes: \"/lib\"");
-        }
+        let report = if odd.starts_with(['*', '.']) {
+            report.help("paths and patterns stand in double quotes: \"/lib\"")
+        } else {
+            report
+        };
         self.reports.add(report);
     }
 
@@ -200,7 +224,10 @@ impl Lexer<'_> {
         while let Some(byte) = self.peek() {
             let part = byte.is_ascii_alphanumeric()
                 || byte == b'_'
-                || byte == b'-' && bytes.get(self.at + 1).is_some_and(u8::is_ascii_alphanumeric)
+                || byte == b'-'
+                    && bytes
+                        .get(self.at + 1)
+                        .is_some_and(u8::is_ascii_alphanumeric)
                 || byte == b'.' && bytes.get(self.at + 1).is_some_and(u8::is_ascii_alphabetic);
             if !part {
                 break;
@@ -231,8 +258,8 @@ impl Lexer<'_> {
                 } else {
                     "not a number"
                 };
-                let mut report = Report::error(format!("`{word}` is {why}"))
-                    .label(self.span(start), why);
+                let mut report =
+                    Report::error(format!("`{word}` is {why}")).label(self.span(start), why);
                 if radix == 8 && why == "not a number" {
                     report = report.help("a leading 0 means octal, as in C");
                 }

@@ -30,7 +30,11 @@ enum Decider {
     /// This rule.
     Rule(u32),
     /// The rules behind a table: `rules[value - 1]`.
-    Table { table: u32, field: u8, rules: Vec<u32> },
+    Table {
+        table: u32,
+        field: u8,
+        rules: Vec<u32>,
+    },
 }
 
 /// Leads from a verdict back to the rule that gave it.

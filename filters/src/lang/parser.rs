@@ -403,7 +403,10 @@ impl Parser<'_> {
                 if let Some(word) = self.word() {
                     report = report.suggest(word, VERDICTS);
                 }
-                report = report_or(report, "the verdicts are allow, log, deny, trap, kill, kill-process and kill-thread");
+                report = report_or(
+                    report,
+                    "the verdicts are allow, log, deny, trap, kill, kill-process and kill-thread",
+                );
                 return Err(self.fail(report));
             }
         };
@@ -423,7 +426,9 @@ impl Parser<'_> {
                 !self.token().first_on_line
                     && name.len() > 1
                     && name.starts_with('E')
-                    && name.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit())
+                    && name
+                        .bytes()
+                        .all(|b| b.is_ascii_uppercase() || b.is_ascii_digit())
             }
             _ => false,
         }

@@ -112,7 +112,10 @@ impl Pattern {
                     let stars = text[at..].iter().take_while(|&&b| b == b'*').count();
                     let component = at == 0 || text[at - 1] == b'/';
                     if stars > 2 {
-                        return Err((at, "`*` and `**` are patterns, more stars are not".to_string()));
+                        return Err((
+                            at,
+                            "`*` and `**` are patterns, more stars are not".to_string(),
+                        ));
                     }
                     if stars == 1 {
                         parts.push(Part::Run);
@@ -291,11 +294,14 @@ fn glob_matches(parts: &[Part], text: &[u8]) -> bool {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by a panic")]
 mod tests {
     use super::*;
 
     fn matches(glob: &str, text: &str) -> bool {
-        Pattern::glob(glob.as_bytes()).unwrap().matches(text.as_bytes())
+        Pattern::glob(glob.as_bytes())
+            .unwrap()
+            .matches(text.as_bytes())
     }
 
     #[test]
@@ -340,7 +346,13 @@ mod tests {
 
     #[test]
     fn malformed_globs_say_where() {
-        for (glob, at) in [("a***", 1), ("/[ab", 1), ("x\\", 1), ("[z-a]", 0), ("[]", 0)] {
+        for (glob, at) in [
+            ("a***", 1),
+            ("/[ab", 1),
+            ("x\\", 1),
+            ("[z-a]", 0),
+            ("[]", 0),
+        ] {
             assert_eq!(Pattern::glob(glob.as_bytes()).unwrap_err().0, at, "{glob}");
         }
     }

@@ -82,13 +82,23 @@ mod tests {
 
     #[test]
     fn touching_ranges_become_one() {
-        assert_eq!(ranges(&[(5, 9), (0, 4), (20, 30), (25, 26)]).0, [(0, 9), (20, 30)]);
-        assert_eq!(ranges(&[(u64::MAX, u64::MAX), (0, u64::MAX - 1)]).0, [(0, u64::MAX)]);
+        assert_eq!(
+            ranges(&[(5, 9), (0, 4), (20, 30), (25, 26)]).0,
+            [(0, 9), (20, 30)]
+        );
+        assert_eq!(
+            ranges(&[(u64::MAX, u64::MAX), (0, u64::MAX - 1)]).0,
+            [(0, u64::MAX)]
+        );
     }
 
     #[test]
     fn complement_is_its_own_inverse() {
-        for set in [ranges(&[]), ranges(&[(0, u64::MAX)]), ranges(&[(3, 3), (9, 20)])] {
+        for set in [
+            ranges(&[]),
+            ranges(&[(0, u64::MAX)]),
+            ranges(&[(3, 3), (9, 20)]),
+        ] {
             assert_eq!(set.complement().complement(), set);
         }
         assert_eq!(ranges(&[(3, 3)]).complement().0, [(0, 2), (4, u64::MAX)]);

@@ -218,7 +218,7 @@ impl<'a> Layout<'a> {
         let high = edges.last().map_or(0, |edge| edge.1);
         let span = usize::from(high - low) + 1;
         let data = self.edges.len() as u32;
-        let dense = edges.len() > MAX_SPARSE_EDGES || 1 + span <= 2 * edges.len();
+        let dense = edges.len() > MAX_SPARSE_EDGES || span < 2 * edges.len();
         let count = if dense {
             self.edges.push(u32::from(low));
             let mut byte = low;

@@ -214,10 +214,11 @@ impl Units {
         };
         let Some(set) = self.set(name) else {
             let names = self.sets.keys().chain(self.built_in.keys());
+            let names: Vec<String> = names.map(|name| format!("@{name}")).collect();
             reports.add(
                 Report::error(format!("there is no set @{name}"))
                     .label(element.span, "not defined")
-                    .suggest(name, names.map(String::as_str)),
+                    .suggest(&format!("@{name}"), names.iter().map(String::as_str)),
             );
             return;
         };
@@ -239,13 +240,7 @@ impl Units {
                 break;
             }
             let errors = reports.errors();
-            self.expand_into(
-                inner,
-                through.or(Some(element.span)),
-                open,
-                leaves,
-                reports,
-            );
+            self.expand_into(inner, through.or(Some(element.span)), open, leaves, reports);
             if reports.errors() > errors {
                 break;
             }

@@ -48,7 +48,11 @@ struct Row {
 }
 
 const fn row(name: &'static str, ordinary: i32, deed: Deed) -> Row {
-    Row { name, ordinary: Some(ordinary), deed }
+    Row {
+        name,
+        ordinary: Some(ordinary),
+        deed,
+    }
 }
 
 fn text(name: &str) -> CString {
@@ -67,6 +71,10 @@ fn check(ordinary: Option<i32>, allowed: &str, denied: &str, mut deed: impl FnMu
     expected(deed(allowed), "of the other name without a layer");
     kernel::attach(&Names::new().equal(denied.as_bytes(), errno(ODD)).or_allow());
     expected(deed(allowed), "of the other name under the layer");
-    assert_eq!(deed(denied), Err(ODD), "of the refused name under the layer");
+    assert_eq!(
+        deed(denied),
+        Err(ODD),
+        "of the refused name under the layer"
+    );
     expected(deed(allowed), "of the other name after a refusal");
 }

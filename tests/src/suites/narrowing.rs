@@ -35,9 +35,16 @@ fn getuid(board: &crate::sys::child::Board) {
 
 /// Every two verdicts, as outer and inner layer: the stricter one is carried out; between equals the newer one.
 fn pair(outer: Action, inner: Action) {
-    let programs = [on_nr(SYS_getuid, verdict(outer, 1)), on_nr(SYS_getuid, verdict(inner, 2))];
+    let programs = [
+        on_nr(SYS_getuid, verdict(outer, 1)),
+        on_nr(SYS_getuid, verdict(inner, 2)),
+    ];
     let seen = same(&programs, getuid);
-    let (action, side) = if inner <= outer { (inner, 2) } else { (outer, 1) };
+    let (action, side) = if inner <= outer {
+        (inner, 2)
+    } else {
+        (outer, 1)
+    };
     let expected = match action {
         Action::KillProcess | Action::KillThread => None,
         Action::Trap => Some(vec![SYS_getuid, 1, 100 + side]),
@@ -47,21 +54,30 @@ fn pair(outer: Action, inner: Action) {
     };
     match expected {
         Some(values) => assert_eq!(seen.well(), values),
-        None => assert_eq!((seen.end, seen.values), (End::Signal(SIGSYS, false), vec![])),
+        None => assert_eq!(
+            (seen.end, seen.values),
+            (End::Signal(SIGSYS, false), vec![])
+        ),
     }
 }
 
 /// The same for names, where four actions are possible.
 fn name_pair(outer: Action, inner: Action) {
     let image = |action, side| {
-        Names::new().equal(NAME.as_bytes(), verdict(action, side)).or_allow()
+        Names::new()
+            .equal(NAME.as_bytes(), verdict(action, side))
+            .or_allow()
     };
     let seen = run(|board| {
         attach(&image(outer, 1));
         attach(&image(inner, 2));
         board.ret(open(NAME));
     });
-    let (action, side) = if inner <= outer { (inner, 2) } else { (outer, 1) };
+    let (action, side) = if inner <= outer {
+        (inner, 2)
+    } else {
+        (outer, 1)
+    };
     match action {
         Action::KillProcess => assert_eq!(seen.end, End::Signal(SIGSYS, false)),
         Action::Errno => assert_eq!(seen.well(), [-(60 + side)]),
@@ -78,14 +94,23 @@ pub(super) fn tests() -> Vec<Test> {
     for outer in Action::ALL {
         for inner in Action::ALL {
             let name = format!("narrowing::{}_then_{}", outer.name(), inner.name());
-            tests.push(Test::new(name.replace('-', "_"), move || pair(outer, inner)));
+            tests.push(Test::new(name.replace('-', "_"), move || {
+                pair(outer, inner)
+            }));
         }
     }
-    let on_names = [Action::KillProcess, Action::Errno, Action::Log, Action::Allow];
+    let on_names = [
+        Action::KillProcess,
+        Action::Errno,
+        Action::Log,
+        Action::Allow,
+    ];
     for outer in on_names {
         for inner in on_names {
             let name = format!("narrowing::names_{}_then_{}", outer.name(), inner.name());
-            tests.push(Test::new(name.replace('-', "_"), move || name_pair(outer, inner)));
+            tests.push(Test::new(name.replace('-', "_"), move || {
+                name_pair(outer, inner)
+            }));
         }
     }
     tests.extend(tests!("narrowing";
@@ -128,17 +153,32 @@ fn law_1_narrow_only_three_layers_meet() {
 
 /// Random stacks of random verdicts on four calls: the kernel's answer is the meet, computed here layer by layer.
 fn law_1_narrow_only_random_stacks() {
-    const CALLS: [i64; 4] = [SYS_getuid, libc::SYS_getgid, libc::SYS_geteuid, libc::SYS_getegid];
-    const CHOICE: [Action; 5] = [Action::Errno, Action::Trace, Action::Notify, Action::Log, Action::Allow];
+    const CALLS: [i64; 4] = [
+        SYS_getuid,
+        libc::SYS_getgid,
+        libc::SYS_geteuid,
+        libc::SYS_getegid,
+    ];
+    const CHOICE: [Action; 5] = [
+        Action::Errno,
+        Action::Trace,
+        Action::Notify,
+        Action::Log,
+        Action::Allow,
+    ];
     // A linear congruential generator with a fixed seed: the same stacks in each run.
     let mut state = 0x5eed_u64;
     let mut random = |below: usize| {
-        state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        state = state
+            .wrapping_mul(6364136223846793005)
+            .wrapping_add(1442695040888963407);
         (state >> 33) as usize % below
     };
     for round in 0..40 {
         let layers: Vec<[u32; 4]> = (0..1 + random(8))
-            .map(|_| std::array::from_fn(|_| verdict(CHOICE[random(CHOICE.len())], random(30) as u16)))
+            .map(|_| {
+                std::array::from_fn(|_| verdict(CHOICE[random(CHOICE.len())], random(30) as u16))
+            })
             .collect();
         let mut expected = [Verdict::ALLOW; 4];
         let mut answers = Vec::new();
@@ -175,7 +215,11 @@ fn law_1_narrow_only_unknown_action_stays_a_kill() {
                 catch_sigsys();
                 board.ret(sys!(SYS_getuid));
             });
-            assert_eq!((seen.end, seen.values), (End::Signal(SIGSYS, false), vec![]), "{unknown:#x} {inner:#x}");
+            assert_eq!(
+                (seen.end, seen.values),
+                (End::Signal(SIGSYS, false), vec![]),
+                "{unknown:#x} {inner:#x}"
+            );
         }
     }
 }
@@ -229,7 +273,11 @@ fn the_same_filter_twice() {
 
 fn newest_of_equals_gives_the_errno() {
     for number in [60, 61, 62, 61] {
-        attach(&Names::new().equal(NAME.as_bytes(), errno(number)).or_allow());
+        attach(
+            &Names::new()
+                .equal(NAME.as_bytes(), errno(number))
+                .or_allow(),
+        );
         attach(&syscalls(on_nr(SYS_getuid, errno(number))));
         assert_eq!((open(NAME), sys!(SYS_getuid)), (Err(number), Err(number)));
     }
@@ -241,12 +289,24 @@ fn order_of_layers_does_not_change_what_is_refused() {
         Names::new().prefix(b"/evf-absent/b", errno(ODD)).or_allow(),
         Names::new().suffix(b"c", errno(ODD)).or_allow(),
     ];
-    for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
+    for order in [
+        [0, 1, 2],
+        [0, 2, 1],
+        [1, 0, 2],
+        [1, 2, 0],
+        [2, 0, 1],
+        [2, 1, 0],
+    ] {
         let seen = run(|board| {
             for at in order {
                 attach(&images[at]);
             }
-            for name in ["/evf-absent/a", "/evf-absent/bx", "/evf-absent/xc", "/evf-absent/d"] {
+            for name in [
+                "/evf-absent/a",
+                "/evf-absent/bx",
+                "/evf-absent/xc",
+                "/evf-absent/d",
+            ] {
                 board.ret(open(name));
             }
         });
@@ -269,11 +329,20 @@ fn law_4_not_removable_closing_the_filter_keeps_the_layer() {
 fn law_4_not_removable_by_exec() {
     let me = std::env::current_exe().expect("current_exe");
     attach(&deny_name(NAME.as_bytes()));
-    let status = std::process::Command::new(me).arg("--help").stdout(std::process::Stdio::null()).status();
+    let status = std::process::Command::new(me)
+        .arg("--help")
+        .stdout(std::process::Stdio::null())
+        .status();
     assert!(status.expect("exec").success());
-    let status = std::process::Command::new("/bin/busybox").args(["cat", NAME]).output().expect("exec");
+    let status = std::process::Command::new("/bin/busybox")
+        .args(["cat", NAME])
+        .output()
+        .expect("exec");
     let message = String::from_utf8_lossy(&status.stderr).into_owned();
-    assert!(message.contains("not unique"), "ENOTUNIQ was expected: {message}");
+    assert!(
+        message.contains("not unique"),
+        "ENOTUNIQ was expected: {message}"
+    );
 }
 
 fn law_4_not_removable_by_ending_other_threads() {
@@ -293,12 +362,25 @@ fn law_4_not_removable_by_ending_other_threads() {
 fn law_4_not_removable_by_any_prctl() {
     attach(&deny_name(NAME.as_bytes()));
     for operation in (0..64u64).filter(|operation| *operation != uapi::control::PR_EVFILTER_OPEN) {
-        let result = sys!(libc::SYS_prctl, uapi::control::PR_EVFILTER, operation, 0, 0, 0);
+        let result = sys!(
+            libc::SYS_prctl,
+            uapi::control::PR_EVFILTER,
+            operation,
+            0,
+            0,
+            0
+        );
         assert_eq!(result, Err(libc::EINVAL), "operation {operation}");
     }
     // PR_SET_NO_NEW_PRIVS cannot be unset, PR_SET_SECCOMP cannot go back to disabled.
-    assert_eq!(sys!(libc::SYS_prctl, libc::PR_SET_NO_NEW_PRIVS, 0, 0, 0, 0), Err(libc::EINVAL));
-    assert_eq!(sys!(libc::SYS_prctl, libc::PR_SET_SECCOMP, 0, 0, 0, 0), Err(libc::EINVAL));
+    assert_eq!(
+        sys!(libc::SYS_prctl, libc::PR_SET_NO_NEW_PRIVS, 0, 0, 0, 0),
+        Err(libc::EINVAL)
+    );
+    assert_eq!(
+        sys!(libc::SYS_prctl, libc::PR_SET_SECCOMP, 0, 0, 0, 0),
+        Err(libc::EINVAL)
+    );
     let control = crate::kernel::control();
     for request in (0xEF00u32..0xEF40).filter(|request| !(0xEF00..0xEF03).contains(request)) {
         let result = sys!(libc::SYS_ioctl, &control, request, 0);
@@ -312,7 +394,10 @@ fn law_4_not_removable_by_becoming_root_again() {
     attach(&deny_name(NAME.as_bytes()));
     assert_eq!(sys!(libc::SYS_setresuid, 1000, 0, 0), Ok(0));
     assert_eq!(sys!(libc::SYS_setresuid, 0, 0, 0), Ok(0));
-    assert_eq!((sys!(SYS_getuid), layers(), open(NAME)), (Ok(0), 1, Err(ODD)));
+    assert_eq!(
+        (sys!(SYS_getuid), layers(), open(NAME)),
+        (Ok(0), 1, Err(ODD))
+    );
     let insns: Vec<Insn> = on_nr(SYS_getuid, KILL);
     assert!(crate::kernel::try_load(&syscalls(insns)).is_ok());
 }

@@ -7,7 +7,9 @@ use libc::{ENOMEM, ENOSPC, SYS_getuid};
 
 use crate::harness::{Test, tests};
 use crate::kernel::{attach, layers, load, restrict, try_control, try_load, try_restrict};
-use crate::program::{ALLOW, Names, ODD, allow_all, deny_name, errno, image, on_nr, on_nrs, ret, syscalls};
+use crate::program::{
+    ALLOW, Names, ODD, allow_all, deny_name, errno, image, on_nr, on_nrs, ret, syscalls,
+};
 use crate::sys::child::{ask, run};
 use crate::sys::{Ret, no_new_privs, sys, try_open};
 
@@ -55,7 +57,11 @@ fn every_one_of_64_layers_is_asked() {
         attach(&deny_name(format!("/evf-absent/layer-{at}").as_bytes()));
     }
     for at in 0..MAX_LAYERS {
-        assert_eq!(open(&format!("/evf-absent/layer-{at}")), Err(ODD), "layer {at}");
+        assert_eq!(
+            open(&format!("/evf-absent/layer-{at}")),
+            Err(ODD),
+            "layer {at}"
+        );
     }
     assert_eq!(open("/evf-absent/layer-64"), Err(libc::ENOENT));
 }
@@ -75,7 +81,11 @@ fn each_generation_adds_a_layer() {
         if open(&format!("/evf-absent/layer-{}", at + 1)) != Err(libc::ENOENT) {
             return Err(libc::EEXIST);
         }
-        if at + 1 == MAX_LAYERS { Ok(at as u64) } else { ask(|| generation(at + 1)) }
+        if at + 1 == MAX_LAYERS {
+            Ok(at as u64)
+        } else {
+            ask(|| generation(at + 1))
+        }
     }
     assert_eq!(ask(|| generation(0)), Ok(MAX_LAYERS as u64 - 1));
 }
@@ -121,7 +131,11 @@ fn cost_counts_each_event_by_itself() {
     }
     restrict(&load(&costing(4091)));
     restrict(&load(&costing(5)));
-    assert_eq!(try_restrict(&load(&costing(5))), Err(ENOMEM), "one unit over the limit counts");
+    assert_eq!(
+        try_restrict(&load(&costing(5))),
+        Err(ENOMEM),
+        "one unit over the limit counts"
+    );
     assert_eq!(layers(), MAX_STACK_COST / 4096 + 1);
 }
 
@@ -138,7 +152,8 @@ fn law_8_bounded_dearest_stack_still_answers() {
     let name = format!("/evf-absent/{}", "aaaaaaaaaaaaaaab/".repeat(239));
     assert_eq!(open(&name), Err(libc::ENOENT));
     // `LAYER_COST` is part of every program's cost, so a program may not use the whole budget by itself either.
-    let too_dear = (0..=fits + 2).fold(Names::new(), |names, _| names.contains(&needle, errno(ODD)));
+    let too_dear =
+        (0..=fits + 2).fold(Names::new(), |names, _| names.contains(&needle, errno(ODD)));
     assert_eq!(try_load(&too_dear.or_allow()).err(), Some(libc::EINVAL));
 }
 
@@ -169,7 +184,9 @@ fn attach_when_ioctl_is_refused() {
 
 fn no_descriptor_leaks_over_64_layers() {
     fn open_files() -> usize {
-        std::fs::read_dir("/proc/self/fd").expect("/proc/self/fd").count()
+        std::fs::read_dir("/proc/self/fd")
+            .expect("/proc/self/fd")
+            .count()
     }
     let before = open_files();
     fill();
@@ -181,11 +198,16 @@ fn no_descriptor_leaks_over_64_layers() {
 }
 
 fn policy_with_both_events() {
-    let names = Names::new().equal(b"/evf-absent/x", errno(ODD)).or_else(ALLOW);
+    let names = Names::new()
+        .equal(b"/evf-absent/x", errno(ODD))
+        .or_else(ALLOW);
     let calls = crate::program::Part::syscall(on_nrs(&[(SYS_getuid, errno(70))]));
     attach(&image(&[names, calls]));
     assert_eq!(layers(), 1);
-    assert_eq!((open("/evf-absent/x"), sys!(SYS_getuid)), (Err(ODD), Err(70)));
+    assert_eq!(
+        (open("/evf-absent/x"), sys!(SYS_getuid)),
+        (Err(ODD), Err(70))
+    );
 }
 
 fn verdict_with_64_layers_on_a_long_name() {
@@ -193,7 +215,9 @@ fn verdict_with_64_layers_on_a_long_name() {
     no_new_privs();
     for at in 0..MAX_LAYERS {
         let end = if at == 31 { "d/" } else { "x/" };
-        restrict(&load(&Names::new().suffix(end.as_bytes(), errno(ODD)).or_allow()));
+        restrict(&load(
+            &Names::new().suffix(end.as_bytes(), errno(ODD)).or_allow(),
+        ));
     }
     assert_eq!(open(&name), Err(ODD));
     assert_eq!(open(&name[..name.len() - 1]), Err(libc::ENOENT));
@@ -205,7 +229,8 @@ fn law_8_bounded_memory_of_refused_layers() {
         let text = std::fs::read_to_string("/proc/meminfo").expect("/proc/meminfo");
         let line = text.lines().find(|line| line.starts_with("MemAvailable"));
         let word = line.and_then(|line| line.split_whitespace().nth(1));
-        word.and_then(|word| word.parse().ok()).expect("MemAvailable")
+        word.and_then(|word| word.parse().ok())
+            .expect("MemAvailable")
     }
     let seen = run(|_| {
         fill();
@@ -227,7 +252,10 @@ fn law_8_bounded_memory_of_refused_layers() {
         // Frees wait for a grace period.
         crate::sys::child::nap(500);
         let lost = before - available();
-        assert!(lost < 12_800, "{lost} KiB are gone after 2000 refused layers of 64 KiB");
+        assert!(
+            lost < 12_800,
+            "{lost} KiB are gone after 2000 refused layers of 64 KiB"
+        );
     });
     seen.well();
 }

@@ -16,22 +16,35 @@ static WORD: u64 = 0x6576_6669_6c74_6572;
 pub(super) fn tests() -> Vec<Test> {
     let mut tests = Vec::new();
     for (name, deed) in DEEDS {
-        tests.push(Test::new(format!("ptrace::law_7_unprivileged_{name}_of_a_freer_task_is_refused"), || {
-            freer_target(*deed);
-        }));
-        tests.push(Test::new(format!("ptrace::{name}_of_an_equal_task_works"), || equal_target(*deed)));
-        tests.push(Test::new(format!("ptrace::{name}_of_a_more_confined_task_works"), || {
-            more_confined_target(*deed);
-        }));
-        tests.push(Test::new(format!("ptrace::{name}_by_an_unconfined_root_works"), || {
-            unconfined_tracer(*deed);
-        }));
+        tests.push(Test::new(
+            format!("ptrace::law_7_unprivileged_{name}_of_a_freer_task_is_refused"),
+            || {
+                freer_target(*deed);
+            },
+        ));
+        tests.push(Test::new(
+            format!("ptrace::{name}_of_an_equal_task_works"),
+            || equal_target(*deed),
+        ));
+        tests.push(Test::new(
+            format!("ptrace::{name}_of_a_more_confined_task_works"),
+            || {
+                more_confined_target(*deed);
+            },
+        ));
+        tests.push(Test::new(
+            format!("ptrace::{name}_by_an_unconfined_root_works"),
+            || {
+                unconfined_tracer(*deed);
+            },
+        ));
     }
     tests.extend(tests!("ptrace";
         law_7_unprivileged_same_number_of_other_layers_is_not_enough, law_7_unprivileged_sibling_under_other_layers, equal_by_one_filter_attached_twice,
         traceme_to_a_more_confined_parent_is_refused, traceme_to_an_equal_parent_works, traceme_to_an_unconfined_parent_works,
         law_6_transparent_unconfined_user_traces_unconfined_user, confined_task_may_look_at_itself, law_7_unprivileged_proc_files_of_a_freer_task,
-        order_of_attach_does_not_matter, law_7_unprivileged_tracer_that_narrows_itself_later, law_7_unprivileged_attach_needs_no_new_privs,
+        order_of_attach_does_not_matter, law_7_a_tracer_cannot_restrict_itself_and_keep_its_tracee,
+        law_7_a_freer_sibling_thread_shields_its_process, law_7_unprivileged_attach_needs_no_new_privs,
     ));
     tests
 }
@@ -42,7 +55,9 @@ type Deed = fn(i32) -> Ret;
 const DEEDS: &[(&str, Deed)] = &[
     ("attach", attach_and_leave),
     ("seize", |pid| seize(pid, 0)),
-    ("process_vm_readv", |pid| read_memory(pid, &raw const WORD as u64)),
+    ("process_vm_readv", |pid| {
+        read_memory(pid, &raw const WORD as u64)
+    }),
     ("proc_mem", |pid| {
         let path = std::ffi::CString::new(format!("/proc/{pid}/mem")).expect("a path");
         let file = crate::sys::open(&path, libc::O_RDONLY)?;
@@ -207,7 +222,9 @@ fn law_7_unprivileged_proc_files_of_a_freer_task() {
     become_user(1000);
     let child = target(|| {});
     let pid = child.pid;
-    let paths = ["mem", "root", "cwd", "environ", "auxv", "maps", "ns/mnt", "exe"];
+    let paths = [
+        "mem", "root", "cwd", "environ", "auxv", "maps", "ns/mnt", "exe",
+    ];
     let seen = run(|board| {
         let open_all = || {
             for path in paths {
@@ -221,16 +238,25 @@ fn law_7_unprivileged_proc_files_of_a_freer_task() {
     });
     let values = seen.well();
     let (before, after) = values.split_at(paths.len());
-    assert!(before.iter().all(|value| *value == 0), "without a layer: {before:?}");
+    assert!(
+        before.iter().all(|value| *value == 0),
+        "without a layer: {before:?}"
+    );
     let got: Vec<_> = paths.into_iter().zip(after).collect();
     let open: Vec<_> = got.iter().filter(|(_, value)| **value == 0).collect();
-    assert!(open.is_empty(), "a confined task opened {open:?} of a freer one");
+    assert!(
+        open.is_empty(),
+        "a confined task opened {open:?} of a freer one"
+    );
     child.kill();
 }
 
 fn order_of_attach_does_not_matter() {
     no_new_privs();
-    let (a, b) = (load(&deny_name(b"/evf-absent/a")), load(&deny_name(b"/evf-absent/b")));
+    let (a, b) = (
+        load(&deny_name(b"/evf-absent/a")),
+        load(&deny_name(b"/evf-absent/b")),
+    );
     let child = target(|| {
         restrict(&a);
         restrict(&b);
@@ -245,18 +271,65 @@ fn order_of_attach_does_not_matter() {
     child.kill();
 }
 
-/// A tracer that was there before it narrowed itself can still do what the trace allows; a new one it cannot start. This is seccomp's and
-/// Landlock's rule too.
-fn law_7_unprivileged_tracer_that_narrows_itself_later() {
+/// A trace that is in force is not looked at again by the kernel: through a tracee from before, the layer would have a hole.
+fn law_7_a_tracer_cannot_restrict_itself_and_keep_its_tracee() {
     let child = target(|| {});
     let pid = child.pid;
     let seen = run(|board| {
+        no_new_privs();
+        let filter = load(&syscalls(on_nr(
+            libc::SYS_getuid,
+            crate::program::errno(ODD),
+        )));
         board.ret(seize(pid, 0));
-        attach(&syscalls(on_nr(libc::SYS_getuid, crate::program::errno(ODD))));
+        board.ret(crate::kernel::try_restrict(&filter));
+        board.put(i64::from(crate::kernel::layers()));
+        // Once the tracee is let go the layer can be attached, and the tracee not be taken again.
+        assert_eq!(ptrace(libc::PTRACE_INTERRUPT, pid, 0, 0), Ok(0));
+        crate::sys::trace::next_stop(pid);
+        assert_eq!(ptrace(libc::PTRACE_DETACH, pid, 0, 0), Ok(0));
+        board.ret(crate::kernel::try_restrict(&filter));
+        board.ret(seize(pid, 0));
         board.ret(read_memory(pid, &raw const WORD as u64));
     });
-    assert_eq!(seen.well(), [0, -i64::from(EPERM)]);
+    let refused = -i64::from(EPERM);
+    assert_eq!(
+        seen.well(),
+        [0, -i64::from(libc::EBUSY), 0, 0, refused, refused]
+    );
     child.kill();
+}
+
+/// A thread that is as confined as the tracer shares its memory with one that is not.
+fn law_7_a_freer_sibling_thread_shields_its_process() {
+    no_new_privs();
+    let filter = load(&allow_all());
+    let filter = &filter;
+    let (report, answer) = crate::sys::message::pair();
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            restrict(filter);
+            let tid = sys!(libc::SYS_gettid).expect("gettid") as i32;
+            let seen = run(|board| {
+                let word = 0u64;
+                let here = [&raw const word as u64, 8];
+                let there = [&raw const WORD as u64, 8];
+                let (here, there) = (here.as_ptr(), there.as_ptr());
+                board.ret(sys!(libc::SYS_process_vm_writev, tid, here, 1, there, 1, 0));
+                board.ret(read_memory(tid, &raw const WORD as u64));
+                board.ret(attach_and_leave(tid));
+            });
+            let values = seen.well();
+            let bytes = values.len() * 8;
+            assert!(sys!(libc::SYS_write, &report, values.as_ptr(), bytes).is_ok());
+        });
+    });
+    let mut values = [0i64; 3];
+    assert_eq!(
+        sys!(libc::SYS_read, &answer, values.as_mut_ptr(), 24),
+        Ok(24)
+    );
+    assert_eq!(values, [-i64::from(EPERM); 3]);
 }
 
 /// What makes law 7 and set-user-ID programs go together.

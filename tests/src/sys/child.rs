@@ -58,7 +58,10 @@ impl Board {
     pub(crate) fn values(&self) -> Vec<i64> {
         let used = self.used.load(Ordering::SeqCst).min(SLOTS);
         let slots = &self.slots[..used];
-        slots.iter().map(|slot| slot.load(Ordering::SeqCst)).collect()
+        slots
+            .iter()
+            .map(|slot| slot.load(Ordering::SeqCst))
+            .collect()
     }
 }
 
@@ -75,7 +78,12 @@ impl Seen {
     /// The values of a child that must have ended well.
     #[track_caller]
     pub(crate) fn well(self) -> Vec<i64> {
-        assert_eq!(self.end, End::Exit(0), "the child did not end well; it had put {:?}", self.values);
+        assert_eq!(
+            self.end,
+            End::Exit(0),
+            "the child did not end well; it had put {:?}",
+            self.values
+        );
         self.values
     }
 }
@@ -103,14 +111,20 @@ impl Child {
             }
             nap(1);
         }
-        panic!("the child put {:?}, {count} values were expected", self.values());
+        panic!(
+            "the child put {:?}, {count} values were expected",
+            self.values()
+        );
     }
 
     /// Waits for its end.
     #[track_caller]
     pub(crate) fn wait(self) -> Seen {
         let end = wait(self.pid);
-        Seen { end, values: self.board.values() }
+        Seen {
+            end,
+            values: self.board.values(),
+        }
     }
 
     /// Kills it and waits for its end.
@@ -160,6 +174,12 @@ pub(crate) fn fork() -> Result<i32, i32> {
         -1 => Err(std::io::Error::last_os_error().raw_os_error().unwrap_or(0)),
         pid => Ok(pid),
     }
+}
+
+/// Makes the library start `command` by fork and exec. By itself it uses posix_spawn, which is vfork inside.
+pub(crate) fn use_fork(command: &mut std::process::Command) {
+    // SAFETY: the step between fork and exec does nothing.
+    unsafe { std::os::unix::process::CommandExt::pre_exec(command, || Ok(())) };
 }
 
 /// Starts a child that runs `body` and then ends with status 0.

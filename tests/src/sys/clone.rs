@@ -96,5 +96,11 @@ pub(crate) fn open_in_clone3(flags: i32, name: &CStr) -> Ret {
         exit_signal: signal as u64,
         ..CloneArgs::default()
     };
-    run(libc::SYS_clone3, &raw const args as u64, size_of::<CloneArgs>() as u64, name, flags)
+    run(
+        libc::SYS_clone3,
+        &raw const args as u64,
+        size_of::<CloneArgs>() as u64,
+        name,
+        flags,
+    )
 }

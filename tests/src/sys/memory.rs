@@ -32,7 +32,10 @@ impl<T> Shared<T> {
     #[track_caller]
     pub(crate) fn new() -> Shared<T> {
         let address = map(size_of::<T>().next_multiple_of(PAGE), libc::MAP_SHARED);
-        Shared { address: address as *const T, owner: PhantomData }
+        Shared {
+            address: address as *const T,
+            owner: PhantomData,
+        }
     }
 }
 
@@ -60,7 +63,11 @@ impl Low {
         let size = 16 * PAGE;
         let start = map(size, libc::MAP_PRIVATE | libc::MAP_32BIT);
         assert!(start + (size as u64) < 1 << 32);
-        Low { start, used: 0, size }
+        Low {
+            start,
+            used: 0,
+            size,
+        }
     }
 
     /// Copies `bytes` there, eight-byte aligned; returns their address.

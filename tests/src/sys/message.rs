@@ -17,7 +17,10 @@ impl Address {
     /// The address of a path.
     #[track_caller]
     pub(crate) fn new(path: &[u8]) -> Address {
-        let mut address = Address { family: libc::AF_UNIX as u16, path: [0; 108] };
+        let mut address = Address {
+            family: libc::AF_UNIX as u16,
+            path: [0; 108],
+        };
         address.path[..path.len()].copy_from_slice(path);
         address
     }
@@ -33,9 +36,18 @@ impl Address {
 pub(crate) fn pair() -> (OwnedFd, OwnedFd) {
     let mut fds = [0i32; 2];
     let kind = libc::SOCK_DGRAM | libc::SOCK_CLOEXEC;
-    let done = sys!(libc::SYS_socketpair, libc::AF_UNIX, kind, 0, fds.as_mut_ptr());
+    let done = sys!(
+        libc::SYS_socketpair,
+        libc::AF_UNIX,
+        kind,
+        0,
+        fds.as_mut_ptr()
+    );
     assert_eq!(done, Ok(0), "socketpair");
-    (own(Ok(fds[0] as u64)).expect("fd"), own(Ok(fds[1] as u64)).expect("fd"))
+    (
+        own(Ok(fds[0] as u64)).expect("fd"),
+        own(Ok(fds[1] as u64)).expect("fd"),
+    )
 }
 
 #[repr(C)]
@@ -49,28 +61,51 @@ struct Control {
 #[track_caller]
 pub(crate) fn send_fd(socket: &OwnedFd, fd: BorrowedFd<'_>) {
     let mut control = Control {
-        head: libc::cmsghdr { cmsg_len: 20, cmsg_level: libc::SOL_SOCKET, cmsg_type: libc::SCM_RIGHTS },
+        head: libc::cmsghdr {
+            cmsg_len: 20,
+            cmsg_level: libc::SOL_SOCKET,
+            cmsg_type: libc::SCM_RIGHTS,
+        },
         fd: fd.as_raw_fd(),
         pad: 0,
     };
     let byte = [b'f'];
-    let mut part = libc::iovec { iov_base: byte.as_ptr() as *mut _, iov_len: 1 };
+    let mut part = libc::iovec {
+        iov_base: byte.as_ptr() as *mut _,
+        iov_len: 1,
+    };
     let message = message(&mut part, &mut control);
-    assert_eq!(sys!(libc::SYS_sendmsg, socket, &raw const message, 0), Ok(1), "sendmsg");
+    assert_eq!(
+        sys!(libc::SYS_sendmsg, socket, &raw const message, 0),
+        Ok(1),
+        "sendmsg"
+    );
 }
 
 /// Receives a descriptor.
 #[track_caller]
 pub(crate) fn receive_fd(socket: &OwnedFd) -> Result<OwnedFd, i32> {
     let mut control = Control {
-        head: libc::cmsghdr { cmsg_len: 0, cmsg_level: 0, cmsg_type: 0 },
+        head: libc::cmsghdr {
+            cmsg_len: 0,
+            cmsg_level: 0,
+            cmsg_type: 0,
+        },
         fd: -1,
         pad: 0,
     };
     let mut byte = [0u8];
-    let mut part = libc::iovec { iov_base: byte.as_mut_ptr().cast(), iov_len: 1 };
+    let mut part = libc::iovec {
+        iov_base: byte.as_mut_ptr().cast(),
+        iov_len: 1,
+    };
     let message = message(&mut part, &mut control);
-    sys!(libc::SYS_recvmsg, socket, &raw const message, libc::MSG_CMSG_CLOEXEC)?;
+    sys!(
+        libc::SYS_recvmsg,
+        socket,
+        &raw const message,
+        libc::MSG_CMSG_CLOEXEC
+    )?;
     own(Ok(control.fd as u64))
 }
 

@@ -23,7 +23,12 @@ struct SigSys {
 
 extern "C" fn note(_signal: i32, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
     // SAFETY: the kernel passes a whole siginfo_t (128 bytes), of which SigSys is the head, and a ucontext_t.
-    let (info, context) = unsafe { (&*info.cast::<SigSys>(), &*context.cast::<libc::ucontext_t>()) };
+    let (info, context) = unsafe {
+        (
+            &*info.cast::<SigSys>(),
+            &*context.cast::<libc::ucontext_t>(),
+        )
+    };
     let count = COUNT.fetch_add(1, Ordering::SeqCst) + 1;
     let words = [
         count as i64,
@@ -67,6 +72,12 @@ pub(crate) fn ignore(signal: i32) {
 /// Blocks a signal in the calling thread.
 pub(crate) fn block(signal: i32) {
     let set = 1u64 << (signal - 1);
-    let done = crate::sys::sys!(libc::SYS_rt_sigprocmask, libc::SIG_BLOCK, &raw const set, 0, 8);
+    let done = crate::sys::sys!(
+        libc::SYS_rt_sigprocmask,
+        libc::SIG_BLOCK,
+        &raw const set,
+        0,
+        8
+    );
     assert_eq!(done, Ok(0));
 }

@@ -8,9 +8,6 @@ pub(crate) type Registers = [u64; 27];
 
 /// Where `orig_rax` lies.
 pub(crate) const ORIG_RAX: usize = 15;
-/// Where `rdi`, the first argument, lies.
-pub(crate) const RDI: usize = 14;
-
 /// Any request.
 pub(crate) fn ptrace(request: u32, pid: i32, address: u64, data: u64) -> Ret {
     sys!(libc::SYS_ptrace, request, pid, address, data)
@@ -66,7 +63,15 @@ pub(crate) fn read_memory(pid: i32, address: u64) -> Ret {
     let mut word = 0u64;
     let here = [&raw mut word as u64, 8];
     let there = [address, 8];
-    sys!(libc::SYS_process_vm_readv, pid, here.as_ptr(), 1, there.as_ptr(), 1, 0)
+    sys!(
+        libc::SYS_process_vm_readv,
+        pid,
+        here.as_ptr(),
+        1,
+        there.as_ptr(),
+        1,
+        0
+    )
 }
 
 /// Calls the function at `address` with a null argument, as programs of old call the vsyscall page; returns rax.

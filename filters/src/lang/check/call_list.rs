@@ -109,7 +109,8 @@ impl Checker<'_, '_> {
         }
         report = report.suggest(name, calls(arch).iter().map(|call| call.name));
         if !report.has_help() && name.chars().all(|c| c.is_ascii_lowercase() || c == '_') {
-            report = report.help("a call that is newer than this compiler is named by number: when nr == 473");
+            report = report
+                .help("a call that is newer than this compiler is named by number: when nr == 473");
         }
         let report = self.through(leaf, report);
         self.reports.add(report);

@@ -64,9 +64,7 @@ impl Domain {
         } else {
             value
         };
-        (0..self.size)
-            .contains(&wrapped)
-            .then_some(wrapped as u64)
+        (0..self.size).contains(&wrapped).then_some(wrapped as u64)
     }
 
     /// Adds the numbers from `low` to `high`, in the order of the domain.
@@ -97,7 +95,10 @@ impl Checker<'_, '_> {
         let names = Names {
             field: &test.field.text,
             values,
-            groups: groups.iter().filter_map(|name| constants::group(name)).collect(),
+            groups: groups
+                .iter()
+                .filter_map(|name| constants::group(name))
+                .collect(),
         };
         if test.op.is_textual() {
             self.reports.add(
@@ -415,7 +416,11 @@ impl Checker<'_, '_> {
             alternatives.push(Cond::all(vec![is_arch, is_call]));
         }
         let cond = Cond::any(alternatives);
-        Some(Some(if test.op == Op::Ne { cond.negate() } else { cond }))
+        Some(Some(if test.op == Op::Ne {
+            cond.negate()
+        } else {
+            cond
+        }))
     }
 
     fn exists_elsewhere(&self, leaf: &super::super::units::Leaf) -> bool {

@@ -166,7 +166,9 @@ impl Checker<'_, '_> {
         if !report.has_help() {
             let arch = scope.arch.unwrap_or(Arch::X86_64);
             let is_argument = scope.call.is_none()
-                && calls(arch).iter().any(|call| call.arg(&name.text).is_some());
+                && calls(arch)
+                    .iter()
+                    .any(|call| call.arg(&name.text).is_some());
             report = if is_argument && scope.event == Event::SyscallEnter {
                 report.help("arguments are named by call: write the calls before `when`")
             } else if own > 0 {

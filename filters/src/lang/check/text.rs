@@ -68,7 +68,10 @@ impl Checker<'_, '_> {
             let (what, help) = if op == Op::Under {
                 ("is no directory", "the root directory is \"/\"")
             } else {
-                ("is part of every string", "the empty name itself is written == \"\"")
+                (
+                    "is part of every string",
+                    "the empty name itself is written == \"\"",
+                )
             };
             let report = Report::error(format!("the empty string {what}"))
                 .label(leaf.span, "empty")
@@ -111,7 +114,10 @@ impl Checker<'_, '_> {
                 .help("write `matches` for a pattern")
         } else if !literal.starts_with(b"/") {
             Report::warning("names are compared as the program writes them")
-                .label(leaf.span, "only matches names that begin like this, not absolute ones")
+                .label(
+                    leaf.span,
+                    "only matches names that begin like this, not absolute ones",
+                )
                 .help("an absolute directory begins with `/`")
         } else {
             return;

@@ -22,7 +22,11 @@ impl Checker<'_, '_> {
             "kill" | "kill-process" => Action::KillProcess,
             "kill-thread" => Action::KillThread,
             other => {
-                let who = if other == "notify" { "listener" } else { "tracer" };
+                let who = if other == "notify" {
+                    "listener"
+                } else {
+                    "tracer"
+                };
                 self.reports.add(
                     Report::error(format!("`{other}` is not possible yet"))
                         .label(word.word.span, format!("this version has no {who}"))
@@ -100,8 +104,11 @@ impl Checker<'_, '_> {
             let last = u16::try_from(limit).ok().and_then(errno_name);
             let upto = last.map_or(String::new(), |name| format!(" ({name})"));
             self.reports.add(
-                Report::error(format!("{} cannot return error {number}", event.schema().name))
-                    .label(value.span, format!("expected {lowest} to {limit}{upto}")),
+                Report::error(format!(
+                    "{} cannot return error {number}",
+                    event.schema().name
+                ))
+                .label(value.span, format!("expected {lowest} to {limit}{upto}")),
             );
             return None;
         }
@@ -134,9 +141,8 @@ impl Checker<'_, '_> {
                 return Some(magnitude);
             }
         }
-        self.reports.add(
-            Report::error("expected a single number").label(value.span, "not a plain number"),
-        );
+        self.reports
+            .add(Report::error("expected a single number").label(value.span, "not a plain number"));
         None
     }
 }

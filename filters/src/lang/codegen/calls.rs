@@ -183,10 +183,7 @@ pub(crate) fn generate(asm: &mut Assembler, blocks: &Blocks) -> Result<(), Failu
     let other = asm.label();
 
     let mut arches = vec![(0, other)];
-    for (arch, label) in [
-        (Arch::I386, i386.unwrap_or(other)),
-        (Arch::X86_64, native),
-    ] {
+    for (arch, label) in [(Arch::I386, i386.unwrap_or(other)), (Arch::X86_64, native)] {
         push(&mut arches, arch.audit(), label);
         push(&mut arches, arch.audit() + 1, other);
     }

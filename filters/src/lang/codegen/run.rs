@@ -115,7 +115,12 @@ fn table_run(
     let mut patterns: Vec<(&Pattern, u32)> = Vec::new();
     let mut places: Vec<(usize, usize)> = Vec::new();
     for (index, rule) in run.iter().enumerate() {
-        for (at, pattern) in rule.text().map_or(&[][..], |(_, list)| list).iter().enumerate() {
+        for (at, pattern) in rule
+            .text()
+            .map_or(&[][..], |(_, list)| list)
+            .iter()
+            .enumerate()
+        {
             patterns.push((pattern, values[index]));
             places.push((first + index, at));
         }
@@ -145,8 +150,7 @@ fn table_run(
             returns.push((label, rule.rule.verdict.raw(), origin));
         }
     } else {
-        let mut by_value: Vec<(u32, &PlainRule)> =
-            values.iter().copied().zip(run).collect();
+        let mut by_value: Vec<(u32, &PlainRule)> = values.iter().copied().zip(run).collect();
         by_value.sort_unstable_by_key(|&(value, _)| value);
         let origin = Origin::Table(findings.tables.len() as u32);
         findings.tables.push(TableRules {

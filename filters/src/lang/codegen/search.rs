@@ -88,13 +88,16 @@ fn word(asm: &mut Assembler, offset: u32, mask: u32, ranges: &[(u32, u32)], yes:
     search(asm, &intervals(ranges, yes, no));
 }
 
+/// Ranges of a word.
+type Words = Vec<(u32, u32)>;
+
 /// Emits code that jumps to `yes` if the test holds, else to `no`.
 pub(crate) fn number(asm: &mut Assembler, test: &NumberTest, yes: Label, no: Label) {
     let offset = test.number.offset;
     let (low_mask, high_mask) = (test.low_mask(), test.high_mask());
     if !test.number.long || high_mask == 0 {
         let limit = u64::from(u32::MAX);
-        let ranges: Vec<(u32, u32)> = test
+        let ranges: Words = test
             .ranges
             .iter()
             .filter(|&(low, _)| low <= limit)
@@ -104,8 +107,8 @@ pub(crate) fn number(asm: &mut Assembler, test: &NumberTest, yes: Label, no: Lab
         return;
     }
     // The high word decides alone, or leads to a test of the low word.
-    let mut partial: BTreeMap<u32, Vec<(u32, u32)>> = BTreeMap::new();
-    let mut whole: Vec<(u32, u32)> = Vec::new();
+    let mut partial: BTreeMap<u32, Words> = BTreeMap::new();
+    let mut whole: Words = Vec::new();
     for (low, high) in test.ranges.iter() {
         let (low_high, low_low) = ((low >> 32) as u32, low as u32);
         let (high_high, high_low) = ((high >> 32) as u32, high as u32);
@@ -113,14 +116,20 @@ pub(crate) fn number(asm: &mut Assembler, test: &NumberTest, yes: Label, no: Lab
             if low_low == 0 && high_low == u32::MAX {
                 whole.push((low_high, low_high));
             } else {
-                partial.entry(low_high).or_default().push((low_low, high_low));
+                partial
+                    .entry(low_high)
+                    .or_default()
+                    .push((low_low, high_low));
             }
             continue;
         }
         let mut first = u64::from(low_high);
         let mut end = u64::from(high_high) + 1;
         if low_low != 0 {
-            partial.entry(low_high).or_default().push((low_low, u32::MAX));
+            partial
+                .entry(low_high)
+                .or_default()
+                .push((low_low, u32::MAX));
             first += 1;
         }
         if high_low != u32::MAX {
@@ -131,7 +140,7 @@ pub(crate) fn number(asm: &mut Assembler, test: &NumberTest, yes: Label, no: Lab
             whole.push((first as u32, (end - 1) as u32));
         }
     }
-    let lows: Vec<(u32, Vec<(u32, u32)>, Label)> = partial
+    let lows: Vec<(u32, Words, Label)> = partial
         .into_iter()
         .map(|(high, ranges)| (high, ranges, asm.label()))
         .collect();

@@ -81,8 +81,10 @@ impl Parser<'_> {
         let op = self.operator(&field)?;
         if negated && !(op.is_textual() || op == Op::In || op == Op::Has) {
             return Err(self.fail(
-                Report::error(format!("`not {}` is not an operator", op.word()))
-                    .label(op_span, "write the opposite operator, or `not` before the field"),
+                Report::error(format!("`not {}` is not an operator", op.word())).label(
+                    op_span,
+                    "write the opposite operator, or `not` before the field",
+                ),
             ));
         }
         let operands = self.operands(op)?;

@@ -52,7 +52,8 @@ pub struct Automaton {
 impl Automaton {
     /// The table's bytes.
     pub fn encode(&self) -> Vec<u8> {
-        let (mut nodes, mut edges, mut literals) = (Vec::new(), Vec::<u32>::new(), Vec::<u8>::new());
+        let (mut nodes, mut edges, mut literals) =
+            (Vec::new(), Vec::<u32>::new(), Vec::<u8>::new());
         for node in &self.nodes {
             let words = match node {
                 Node::Sink { value } => [0, *value, 0, 0],

@@ -134,7 +134,10 @@ pub fn automaton() -> impl Strategy<Value = Automaton> {
         value,
         any::<u32>(),
         vec(select(&b"ab/l\xfc"[..]), 1..4),
-        vec((select(&b"/abcl\x00\xfc\xff"[..]), 0u8..3, any::<u32>()), 0..6),
+        vec(
+            (select(&b"/abcl\x00\xfc\xff"[..]), 0u8..3, any::<u32>()),
+            0..6,
+        ),
     );
     (any::<u32>(), vec(node, 1..9)).prop_map(|(start, seeds)| {
         let count = seeds.len() as u32;
@@ -274,10 +277,9 @@ pub fn classic_program(longest: usize) -> impl Strategy<Value = Vec<Insn>> {
         strings: 0,
         tables: 0,
     };
-    (seeds(longest), any::<bool>(), vec(raw_verdict(), 1..5))
-        .prop_map(move |(seeds, computed, verdicts)| {
-            sound_program(&seeds, computed, &verdicts, &bounds)
-        })
+    (seeds(longest), any::<bool>(), vec(raw_verdict(), 1..5)).prop_map(
+        move |(seeds, computed, verdicts)| sound_program(&seeds, computed, &verdicts, &bounds),
+    )
 }
 
 /// A classic program in which a few fields may have gone wrong.
@@ -326,7 +328,10 @@ pub fn draft_for(event: Event) -> BoxedStrategy<Draft> {
                     strings: 0,
                     tables: 0,
                 };
-                Draft::new(event.number(), sound_program(&seeds, computed, &verdicts, &bounds))
+                Draft::new(
+                    event.number(),
+                    sound_program(&seeds, computed, &verdicts, &bounds),
+                )
             })
             .boxed();
     }
@@ -358,6 +363,10 @@ pub fn drafts() -> impl Strategy<Value = Vec<Draft>> {
         .collect();
     (each, event().prop_flat_map(draft_for)).prop_map(|(drafts, spare)| {
         let drafts: Vec<Draft> = drafts.into_iter().flatten().collect();
-        if drafts.is_empty() { vec![spare] } else { drafts }
+        if drafts.is_empty() {
+            vec![spare]
+        } else {
+            drafts
+        }
     })
 }

@@ -77,7 +77,9 @@ pub fn available() -> Result<(), String> {
     let report = observe(&[refuse], &[call])?;
     match report.seen[..] {
         [Seen::Refused(-123)] => Ok(()),
-        ref other => Err(format!("a filter that refuses with errno 123 gave {other:?}")),
+        ref other => Err(format!(
+            "a filter that refuses with errno 123 gave {other:?}"
+        )),
     }
 }
 
@@ -107,7 +109,10 @@ pub fn observe(layers: &[Vec<Insn>], calls: &[Call]) -> Result<Report, String> {
             TRAPPED.store(0, Ordering::Relaxed);
             let (value, _) = raw_call(call);
             slot[1].store(value, Ordering::Relaxed);
-            slot[0].store(1 + i64::from(TRAPPED.load(Ordering::Relaxed)), Ordering::Relaxed);
+            slot[0].store(
+                1 + i64::from(TRAPPED.load(Ordering::Relaxed)),
+                Ordering::Relaxed,
+            );
         }
     })?;
     let refused = ends[0].load(Ordering::Relaxed);
@@ -120,7 +125,10 @@ pub fn observe(layers: &[Vec<Insn>], calls: &[Call]) -> Result<Report, String> {
         instruction_pointer: ends[1].load(Ordering::Relaxed) as u64,
     };
     for slot in slots.chunks_exact(2) {
-        let (kind, value) = (slot[0].load(Ordering::Relaxed), slot[1].load(Ordering::Relaxed));
+        let (kind, value) = (
+            slot[0].load(Ordering::Relaxed),
+            slot[1].load(Ordering::Relaxed),
+        );
         report.seen.push(match kind {
             0 => break,
             1 if value > 0 => Seen::Ran,
@@ -157,18 +165,25 @@ pub fn accepted(programs: &[Vec<Insn>]) -> Result<Vec<bool>, String> {
             return;
         }
         for (program, slot) in programs.iter().zip(slots) {
-            slot.store(i64::from(install(program).err().unwrap_or(0)), Ordering::Relaxed);
+            slot.store(
+                i64::from(install(program).err().unwrap_or(0)),
+                Ordering::Relaxed,
+            );
         }
     })?;
     let refused = slots[programs.len()].load(Ordering::Relaxed);
     if refused != 0 || status != 0 {
         let error = io::Error::from_raw_os_error(refused as i32);
-        return Err(format!("the host refuses a seccomp filter: {error}, wait status {status:#x}"));
+        return Err(format!(
+            "the host refuses a seccomp filter: {error}, wait status {status:#x}"
+        ));
     }
     let answer = |slot: &AtomicI64| match slot.load(Ordering::Relaxed) as i32 {
         libc::ENOMEM => Ok(true),
         libc::EINVAL => Ok(false),
-        other => Err(format!("unexpected answer {other} to a filter past the limit")),
+        other => Err(format!(
+            "unexpected answer {other} to a filter past the limit"
+        )),
     };
     slots.iter().take(programs.len()).map(answer).collect()
 }

@@ -3,7 +3,7 @@
 
 use filters::insn::Insn;
 use filters::policy::{Policy, Workspace};
-use filters::refusal::Refusal;
+use filters::refusal::{Reason, Refusal};
 
 /// One program of an image, still editable.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -91,4 +91,27 @@ pub fn assemble(parts: &[Vec<u8>]) -> Vec<u8> {
 pub fn verify(image: Vec<u8>) -> Result<Policy<Vec<u8>>, Refusal> {
     let mut workspace: Box<Workspace> = Box::new([0; filters::limits::MAX_INSNS]);
     Policy::verify(image, &mut workspace)
+}
+
+/// `image` with the word at byte `offset` replaced.
+pub fn patched(mut image: Vec<u8>, offset: usize, word: u32) -> Vec<u8> {
+    image[offset..offset + 4].copy_from_slice(&word.to_le_bytes());
+    image
+}
+
+/// Asserts that `image` is refused, for this reason, with this errno and in these words.
+///
+/// # Panics
+///
+/// If it is accepted, or refused otherwise.
+#[track_caller]
+pub fn refused(image: Vec<u8>, reason: Reason, errno: u16, message: &str) {
+    match verify(image) {
+        Ok(_) => panic!("accepted, which should be refused: {message}"),
+        Err(refusal) => {
+            assert_eq!(refusal.reason, reason);
+            assert_eq!(refusal.errno().0, errno);
+            assert_eq!(refusal.to_string(), message);
+        }
+    }
 }

@@ -60,9 +60,7 @@ fn decode(insn: &Insn) -> Option<Op> {
     } else {
         Source::Index
     };
-    let branch = |test| {
-        Op::Branch(test, source, insn.jt as usize, insn.jf as usize)
-    };
+    let branch = |test| Op::Branch(test, source, insn.jt as usize, insn.jf as usize);
     Some(match insn.code {
         0x00 => Op::LoadA(Load::Constant(k)),
         0x20 => Op::LoadA(Load::Record(k)),
@@ -79,7 +77,7 @@ fn decode(insn: &Insn) -> Option<Op> {
             source,
         ),
         0x24 | 0x2c => Op::Compute(|a, s| Some((u64::from(a) * u64::from(s)) as u32), source),
-        0x34 | 0x3c => Op::Compute(|a, s| if s == 0 { None } else { Some(a / s) }, source),
+        0x34 | 0x3c => Op::Compute(|a, s| a.checked_div(s), source),
         0x44 | 0x4c => Op::Compute(|a, s| Some(a | s), source),
         0x54 | 0x5c => Op::Compute(|a, s| Some(a & s), source),
         0xa4 | 0xac => Op::Compute(|a, s| Some(a ^ s), source),

@@ -17,4 +17,3 @@ pub mod image;
 pub mod interpreter;
 pub mod naive;
 pub mod task_tree;
-

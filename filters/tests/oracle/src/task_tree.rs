@@ -224,9 +224,10 @@ impl Tree {
             return false;
         };
         let dies = |id: TaskId, other: &Task| other.process == process && id != task;
-        if tasks.iter().any(|(id, other)| {
-            dies(*id, other) && (other.busy || other.stage != Stage::Running)
-        }) {
+        if tasks
+            .iter()
+            .any(|(id, other)| dies(*id, other) && (other.busy || other.stage != Stage::Running))
+        {
             return false;
         }
         tasks.retain(|id, other| !dies(*id, other));

@@ -74,15 +74,25 @@ fn info_of_the_smallest_size() {
     words[0] = Info::MIN_SIZE;
     assert_eq!(ask(IOC_INFO, words.as_mut_ptr()), Ok(0));
     assert_eq!(words[..4], [40, ABI_VERSION, SECURITY_SEQUENCE, 0]);
-    assert!(words[4..].iter().all(|word| *word == u32::MAX), "written behind the size given");
+    assert!(
+        words[4..].iter().all(|word| *word == u32::MAX),
+        "written behind the size given"
+    );
 }
 
 fn info_too_short() {
     for size in [0, 1, 4, 8, 12, 15] {
         let mut words = [7u32; 20];
         words[0] = size;
-        assert_eq!(ask(IOC_INFO, words.as_mut_ptr()), Err(EINVAL), "size {size}");
-        assert!(words[1..].iter().all(|word| *word == 7), "written although refused");
+        assert_eq!(
+            ask(IOC_INFO, words.as_mut_ptr()),
+            Err(EINVAL),
+            "size {size}"
+        );
+        assert!(
+            words[1..].iter().all(|word| *word == 7),
+            "written although refused"
+        );
     }
 }
 
@@ -105,7 +115,11 @@ fn info_far_too_long() {
 
 fn info_bad_pointers() {
     for address in [0u64, 1, 0xffff_8880_0000_0000, u64::MAX - 3] {
-        assert_eq!(ask(IOC_INFO, address as *const u8), Err(EFAULT), "{address:#x}");
+        assert_eq!(
+            ask(IOC_INFO, address as *const u8),
+            Err(EFAULT),
+            "{address:#x}"
+        );
     }
     // Readable, but not writable.
     let page = map(PAGE, libc::MAP_PRIVATE);
@@ -119,7 +133,10 @@ fn info_writes_no_byte_behind_its_size() {
         let mut bytes = [0xa5u8; 64];
         bytes[..4].copy_from_slice(&u32::from(size).to_le_bytes());
         assert_eq!(ask(IOC_INFO, bytes.as_mut_ptr()), Ok(0), "size {size}");
-        assert!(bytes[size.into()..].iter().all(|byte| *byte == 0xa5), "size {size}");
+        assert!(
+            bytes[size.into()..].iter().all(|byte| *byte == 0xa5),
+            "size {size}"
+        );
     }
 }
 
@@ -162,7 +179,11 @@ fn load_far_too_long() {
 
 fn load_bad_struct_pointers() {
     for address in [0u64, 1, 0xffff_8880_0000_0000, u64::MAX - 3] {
-        assert_eq!(ask(IOC_LOAD, address as *const u8), Err(EFAULT), "{address:#x}");
+        assert_eq!(
+            ask(IOC_LOAD, address as *const u8),
+            Err(EFAULT),
+            "{address:#x}"
+        );
     }
     // The size can be read, the rest cannot.
     let address = at_page_end(&32u32.to_le_bytes());
@@ -178,7 +199,11 @@ fn load_bad_image_pointers() {
     }
     let mut words = good_load(&image);
     words[1] = at_page_end(&image[..image.len() - 4]);
-    assert_eq!(try_load(&words), Err(EFAULT), "the end of the image is not there");
+    assert_eq!(
+        try_load(&words),
+        Err(EFAULT),
+        "the end of the image is not there"
+    );
     words[1] = at_page_end(&image);
     assert_eq!(try_load(&words), Ok(0), "the image ends with the page");
 }
@@ -218,18 +243,27 @@ fn load_empty_image() {
 
 fn load_struct_at_the_end_of_a_page() {
     let image = allow_all();
-    let bytes: Vec<u8> = good_load(&image)[..4].iter().flat_map(|word| word.to_le_bytes()).collect();
+    let bytes: Vec<u8> = good_load(&image)[..4]
+        .iter()
+        .flat_map(|word| word.to_le_bytes())
+        .collect();
     let address = at_page_end(&bytes);
     assert!(own(ask(IOC_LOAD, address as *const u8)).is_ok());
 }
 
 fn load_struct_unaligned() {
     let image = allow_all();
-    let bytes: Vec<u8> = good_load(&image)[..4].iter().flat_map(|word| word.to_le_bytes()).collect();
+    let bytes: Vec<u8> = good_load(&image)[..4]
+        .iter()
+        .flat_map(|word| word.to_le_bytes())
+        .collect();
     let page = map(PAGE, libc::MAP_PRIVATE);
     for shift in 1..8 {
         crate::sys::memory::write(page + shift, &bytes);
-        assert!(own(ask(IOC_LOAD, (page + shift) as *const u8)).is_ok(), "{shift}");
+        assert!(
+            own(ask(IOC_LOAD, (page + shift) as *const u8)).is_ok(),
+            "{shift}"
+        );
     }
 }
 
@@ -239,7 +273,11 @@ fn restrict_too_short() {
     for size in [0, 1, 4, 8, 12, 15] {
         let mut words = good_restrict(filter.as_raw_fd());
         words[0] = size;
-        assert_eq!(ask(IOC_RESTRICT_SELF, words.as_ptr()), Err(EINVAL), "size {size}");
+        assert_eq!(
+            ask(IOC_RESTRICT_SELF, words.as_ptr()),
+            Err(EINVAL),
+            "size {size}"
+        );
     }
     assert_eq!(layers(), 0);
 }
@@ -262,7 +300,11 @@ fn restrict_of_a_newer_caller_with_other_tail() {
         let mut words = good_restrict(filter.as_raw_fd());
         words[0] = size;
         words[word] = 1 << 56;
-        assert_eq!(ask(IOC_RESTRICT_SELF, words.as_ptr()), Err(E2BIG), "size {size}");
+        assert_eq!(
+            ask(IOC_RESTRICT_SELF, words.as_ptr()),
+            Err(E2BIG),
+            "size {size}"
+        );
     }
     assert_eq!(layers(), 0);
 }
@@ -273,7 +315,11 @@ fn restrict_flags() {
     for bit in 0..32 {
         let mut words = good_restrict(filter.as_raw_fd());
         words[0] |= 1 << (32 + bit);
-        assert_eq!(ask(IOC_RESTRICT_SELF, words.as_ptr()), Err(EOPNOTSUPP), "flag {bit}");
+        assert_eq!(
+            ask(IOC_RESTRICT_SELF, words.as_ptr()),
+            Err(EOPNOTSUPP),
+            "flag {bit}"
+        );
     }
     assert_eq!(layers(), 0);
 }
@@ -284,7 +330,11 @@ fn restrict_reserved() {
     for bit in 0..32 {
         let mut words = good_restrict(filter.as_raw_fd());
         words[1] |= 1 << (32 + bit);
-        assert_eq!(ask(IOC_RESTRICT_SELF, words.as_ptr()), Err(EOPNOTSUPP), "bit {bit}");
+        assert_eq!(
+            ask(IOC_RESTRICT_SELF, words.as_ptr()),
+            Err(EOPNOTSUPP),
+            "bit {bit}"
+        );
     }
     assert_eq!(layers(), 0);
 }
@@ -292,7 +342,11 @@ fn restrict_reserved() {
 fn restrict_bad_pointers() {
     no_new_privs();
     for address in [0u64, 1, 0xffff_8880_0000_0000, u64::MAX - 3] {
-        assert_eq!(ask(IOC_RESTRICT_SELF, address as *const u8), Err(EFAULT), "{address:#x}");
+        assert_eq!(
+            ask(IOC_RESTRICT_SELF, address as *const u8),
+            Err(EFAULT),
+            "{address:#x}"
+        );
     }
     let address = at_page_end(&16u32.to_le_bytes());
     assert_eq!(ask(IOC_RESTRICT_SELF, address as *const u8), Err(EFAULT));
@@ -311,12 +365,24 @@ fn request_numbers_with_garbage() {
     let mut words: Words = [0; 600];
     words[0] = 40;
     for bits in [1u32 << 16, 1 << 29, 1 << 30, 1 << 31, 0xc028_0000] {
-        assert_eq!(ask(IOC_INFO | bits, words.as_ptr()), Err(ENOTTY), "{bits:#x}");
+        assert_eq!(
+            ask(IOC_INFO | bits, words.as_ptr()),
+            Err(ENOTTY),
+            "{bits:#x}"
+        );
     }
 }
 
 fn prctl_unknown_operation() {
-    for operation in [0, 2, 3, 64, u64::from(u32::MAX), 1 << 32 | PR_EVFILTER_OPEN, u64::MAX] {
+    for operation in [
+        0,
+        2,
+        3,
+        64,
+        u64::from(u32::MAX),
+        1 << 32 | PR_EVFILTER_OPEN,
+        u64::MAX,
+    ] {
         let result = sys!(libc::SYS_prctl, PR_EVFILTER, operation, 0, 0, 0);
         assert_eq!(result, Err(EINVAL), "{operation:#x}");
     }
@@ -327,7 +393,14 @@ fn prctl_with_more_arguments() {
         for value in [1, u64::MAX, 1 << 40] {
             let mut rest = [0u64; 3];
             rest[at] = value;
-            let result = sys!(libc::SYS_prctl, PR_EVFILTER, PR_EVFILTER_OPEN, rest[0], rest[1], rest[2]);
+            let result = sys!(
+                libc::SYS_prctl,
+                PR_EVFILTER,
+                PR_EVFILTER_OPEN,
+                rest[0],
+                rest[1],
+                rest[2]
+            );
             assert_eq!(result, Err(EINVAL), "argument {at} = {value:#x}");
         }
     }
@@ -341,11 +414,21 @@ fn prctl_option_upper_half() {
 
 fn other_prctls_still_work() {
     let mut name = *b"evf-name-of-task";
-    assert_eq!(sys!(libc::SYS_prctl, libc::PR_SET_NAME, c"evf-renamed"), Ok(0));
-    assert_eq!(sys!(libc::SYS_prctl, libc::PR_GET_NAME, name.as_mut_ptr()), Ok(0));
+    assert_eq!(
+        sys!(libc::SYS_prctl, libc::PR_SET_NAME, c"evf-renamed"),
+        Ok(0)
+    );
+    assert_eq!(
+        sys!(libc::SYS_prctl, libc::PR_GET_NAME, name.as_mut_ptr()),
+        Ok(0)
+    );
     assert_eq!(&name[..12], b"evf-renamed\0");
     for option in [0x4556_464bu32, 0x4556_464d, 0x5645_464c, 9999] {
-        assert_eq!(sys!(libc::SYS_prctl, option, 1, 0, 0, 0), Err(EINVAL), "{option:#x}");
+        assert_eq!(
+            sys!(libc::SYS_prctl, option, 1, 0, 0, 0),
+            Err(EINVAL),
+            "{option:#x}"
+        );
     }
 }
 

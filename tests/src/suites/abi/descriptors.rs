@@ -7,7 +7,10 @@ use libc::{EBADF, EINVAL, EMFILE, ENOTTY, F_GETFD, FD_CLOEXEC, O_RDWR};
 use uapi::control::{DEVICE_PATH, IOC_INFO, PR_EVFILTER, PR_EVFILTER_OPEN};
 
 use crate::harness::{Test, tests};
-use crate::kernel::{control, info_of, ioctl, layers, load, restrict, restrict_through, try_control, try_load, try_restrict};
+use crate::kernel::{
+    control, info_of, ioctl, layers, load, restrict, restrict_through, try_control, try_load,
+    try_restrict,
+};
 use crate::program::{ODD, allow_all, deny_name};
 use crate::sys::child::{ask, run, start};
 use crate::sys::message::{pair, receive_fd, send_fd};
@@ -52,7 +55,10 @@ fn device_node_gives_the_same_descriptor() {
     let info = info_of(device.as_fd());
     assert_eq!(info, info_of(control().as_fd()));
     no_new_privs();
-    assert_eq!(restrict_through(device.as_fd(), filter().as_raw_fd()), Ok(0));
+    assert_eq!(
+        restrict_through(device.as_fd(), filter().as_raw_fd()),
+        Ok(0)
+    );
     assert_eq!(info_of(device.as_fd()).layers, 1);
     assert_eq!(try_open(NAME), Err(ODD));
 }
@@ -61,7 +67,10 @@ fn device_node_for_an_ordinary_user() {
     become_user(1000);
     no_new_privs();
     let device = device();
-    assert_eq!(restrict_through(device.as_fd(), filter().as_raw_fd()), Ok(0));
+    assert_eq!(
+        restrict_through(device.as_fd(), filter().as_raw_fd()),
+        Ok(0)
+    );
     assert_eq!(try_open(NAME), Err(ODD));
 }
 
@@ -84,16 +93,35 @@ fn restrict_with_descriptors_of_other_kinds() {
         ("device", device()),
         ("null", crate::sys::open(c"/dev/null", 0).expect("open")),
         ("socket", socket),
-        ("eventfd", own(sys!(libc::SYS_eventfd2, 0, 0)).expect("eventfd2")),
-        ("epoll", own(sys!(libc::SYS_epoll_create1, 0)).expect("epoll_create1")),
-        ("pidfd", own(sys!(libc::SYS_pidfd_open, crate::sys::getpid(), 0)).expect("pidfd_open")),
-        ("memfd", own(sys!(libc::SYS_memfd_create, c"x", 0)).expect("memfd_create")),
+        (
+            "eventfd",
+            own(sys!(libc::SYS_eventfd2, 0, 0)).expect("eventfd2"),
+        ),
+        (
+            "epoll",
+            own(sys!(libc::SYS_epoll_create1, 0)).expect("epoll_create1"),
+        ),
+        (
+            "pidfd",
+            own(sys!(libc::SYS_pidfd_open, crate::sys::getpid(), 0)).expect("pidfd_open"),
+        ),
+        (
+            "memfd",
+            own(sys!(libc::SYS_memfd_create, c"x", 0)).expect("memfd_create"),
+        ),
         ("control", crate::kernel::control()),
     ];
     for (kind, fd) in &kinds {
-        assert_eq!(restrict_through(control.as_fd(), fd.as_raw_fd()), Err(libc::EBADFD), "{kind}");
+        assert_eq!(
+            restrict_through(control.as_fd(), fd.as_raw_fd()),
+            Err(libc::EBADFD),
+            "{kind}"
+        );
     }
-    assert_eq!(restrict_through(control.as_fd(), control.as_raw_fd()), Err(libc::EBADFD));
+    assert_eq!(
+        restrict_through(control.as_fd(), control.as_raw_fd()),
+        Err(libc::EBADFD)
+    );
     assert_eq!(layers(), 0);
 }
 
@@ -119,12 +147,24 @@ fn requests_on_a_filter_descriptor() {
 
 fn reading_and_writing_is_refused() {
     let buffer = [0u8; 64];
-    for (kind, fd) in [("control", control()), ("device", device()), ("filter", filter())] {
+    for (kind, fd) in [
+        ("control", control()),
+        ("device", device()),
+        ("filter", filter()),
+    ] {
         for call in [libc::SYS_read, libc::SYS_write] {
             let result = sys!(call, &fd, buffer.as_ptr(), buffer.len());
             assert!(matches!(result, Err(EINVAL | EBADF)), "{kind}: {result:?}");
         }
-        let mapped = sys!(libc::SYS_mmap, 0, 4096, libc::PROT_READ, libc::MAP_PRIVATE, &fd, 0);
+        let mapped = sys!(
+            libc::SYS_mmap,
+            0,
+            4096,
+            libc::PROT_READ,
+            libc::MAP_PRIVATE,
+            &fd,
+            0
+        );
         assert!(mapped.is_err(), "{kind} can be mapped");
     }
 }
@@ -204,12 +244,19 @@ fn control_descriptor_works_in_an_empty_root() {
 fn control_descriptor_kept_over_exec() {
     let control = control();
     assert_eq!(sys!(libc::SYS_fcntl, &control, libc::F_SETFD, 0), Ok(0));
-    let listing = std::process::Command::new("/bin/busybox").args(["ls", "-l", "/proc/self/fd"]).output();
+    let listing = std::process::Command::new("/bin/busybox")
+        .args(["ls", "-l", "/proc/self/fd"])
+        .output();
     let listing = String::from_utf8_lossy(&listing.expect("exec").stdout).into_owned();
     let number = control.as_raw_fd().to_string();
     assert!(listing.contains(&format!(" {number} -> ")), "{listing}");
-    assert_eq!(sys!(libc::SYS_fcntl, &control, libc::F_SETFD, FD_CLOEXEC), Ok(0));
-    let listing = std::process::Command::new("/bin/busybox").args(["ls", "-l", "/proc/self/fd"]).output();
+    assert_eq!(
+        sys!(libc::SYS_fcntl, &control, libc::F_SETFD, FD_CLOEXEC),
+        Ok(0)
+    );
+    let listing = std::process::Command::new("/bin/busybox")
+        .args(["ls", "-l", "/proc/self/fd"])
+        .output();
     let listing = String::from_utf8_lossy(&listing.expect("exec").stdout).into_owned();
     assert!(!listing.contains("evfilter"), "{listing}");
 }
@@ -217,12 +264,36 @@ fn control_descriptor_kept_over_exec() {
 fn no_room_for_a_descriptor() {
     let control = control();
     let limit = [control.as_raw_fd() as u64 + 1; 2];
-    assert_eq!(sys!(libc::SYS_prlimit64, 0, libc::RLIMIT_NOFILE, limit.as_ptr(), 0), Ok(0));
+    assert_eq!(
+        sys!(
+            libc::SYS_prlimit64,
+            0,
+            libc::RLIMIT_NOFILE,
+            limit.as_ptr(),
+            0
+        ),
+        Ok(0)
+    );
     for _ in 0..100 {
-        assert_eq!(own(sys!(libc::SYS_prctl, PR_EVFILTER, PR_EVFILTER_OPEN, 0, 0, 0)).err(), Some(EMFILE));
+        assert_eq!(
+            own(sys!(
+                libc::SYS_prctl,
+                PR_EVFILTER,
+                PR_EVFILTER_OPEN,
+                0,
+                0,
+                0
+            ))
+            .err(),
+            Some(EMFILE)
+        );
         let image = allow_all();
         let words = [32u64, image.as_ptr() as u64, image.len() as u64, 0];
-        let loaded = own(ioctl(control.as_fd(), uapi::control::IOC_LOAD, words.as_ptr()));
+        let loaded = own(ioctl(
+            control.as_fd(),
+            uapi::control::IOC_LOAD,
+            words.as_ptr(),
+        ));
         assert_eq!(loaded.err(), Some(EMFILE));
     }
     drop(control);
@@ -259,8 +330,13 @@ fn closing_in_any_order() {
 /// What `ls -l /proc/PID/fd` shows of them.
 fn descriptors_have_telling_names() {
     for (kind, fd) in [("control", control()), ("filter", filter())] {
-        let link = std::fs::read_link(format!("/proc/self/fd/{}", fd.as_raw_fd())).expect("readlink");
-        assert!(link.to_string_lossy().contains("evfilter"), "{kind}: {}", link.display());
+        let link =
+            std::fs::read_link(format!("/proc/self/fd/{}", fd.as_raw_fd())).expect("readlink");
+        assert!(
+            link.to_string_lossy().contains("evfilter"),
+            "{kind}: {}",
+            link.display()
+        );
     }
 }
 
@@ -276,7 +352,11 @@ fn info_counts_the_layers_of_the_caller() {
 
 fn poll_and_seek_do_not_hang() {
     for fd in [control(), filter()] {
-        let mut polled = libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN | libc::POLLOUT, revents: 0 };
+        let mut polled = libc::pollfd {
+            fd: fd.as_raw_fd(),
+            events: libc::POLLIN | libc::POLLOUT,
+            revents: 0,
+        };
         assert!(sys!(libc::SYS_poll, &raw mut polled, 1, 10).is_ok());
         let _ = sys!(libc::SYS_lseek, &fd, 0, libc::SEEK_END);
         assert!(sys!(libc::SYS_fstat, &fd, [0u64; 32].as_mut_ptr()).is_ok());
@@ -289,7 +369,12 @@ fn filter_outlives_its_control() {
         let control = control();
         let image = deny_name(NAME.to_bytes());
         let words = [32u64, image.as_ptr() as u64, image.len() as u64, 0];
-        own(ioctl(control.as_fd(), uapi::control::IOC_LOAD, words.as_ptr())).expect("IOC_LOAD")
+        own(ioctl(
+            control.as_fd(),
+            uapi::control::IOC_LOAD,
+            words.as_ptr(),
+        ))
+        .expect("IOC_LOAD")
     };
     assert_eq!(try_restrict(&filter), Ok(0));
     assert_eq!(try_open(NAME), Err(ODD));

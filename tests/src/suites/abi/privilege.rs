@@ -45,11 +45,17 @@ fn law_7_unprivileged_root_without_no_new_privs() {
 fn drop_admin() {
     let header = [0x2008_0522u32, 0];
     let mut data = [0u32; 6];
-    assert_eq!(sys!(libc::SYS_capget, header.as_ptr(), data.as_mut_ptr()), Ok(0));
+    assert_eq!(
+        sys!(libc::SYS_capget, header.as_ptr(), data.as_mut_ptr()),
+        Ok(0)
+    );
     for set in &mut data[..3] {
         *set &= !(1 << 21);
     }
-    assert_eq!(sys!(libc::SYS_capset, header.as_ptr(), data.as_ptr()), Ok(0));
+    assert_eq!(
+        sys!(libc::SYS_capset, header.as_ptr(), data.as_ptr()),
+        Ok(0)
+    );
 }
 
 fn law_7_unprivileged_root_without_cap_sys_admin() {
@@ -67,7 +73,8 @@ fn law_7_unprivileged_admin_of_its_own_user_namespace() {
         skip("users may not make user namespaces here");
     }
     let ours = restrict_self();
-    let theirs = ask(|| crate::seccomp::try_install(&[crate::program::ret(crate::program::ALLOW)], 0));
+    let theirs =
+        ask(|| crate::seccomp::try_install(&[crate::program::ret(crate::program::ALLOW)], 0));
     assert_eq!((ours, theirs), (Ok(0), Ok(0)));
 }
 

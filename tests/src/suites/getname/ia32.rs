@@ -61,8 +61,12 @@ const ROWS: &[Row] = &[
     Row("chmod", 15, plain),
     Row("lchown16", 16, plain),
     Row("oldstat", 18, into_room),
-    Row("mount_target", 21, |at| [at.tmpfs, at.name, at.tmpfs, 0, 0, 0]),
-    Row("mount_source_bind", 21, |at| [at.name, at.present, 0, 4096, 0, 0]),
+    Row("mount_target", 21, |at| {
+        [at.tmpfs, at.name, at.tmpfs, 0, 0, 0]
+    }),
+    Row("mount_source_bind", 21, |at| {
+        [at.name, at.present, 0, 4096, 0, 0]
+    }),
     Row("oldumount", 22, plain),
     Row("utime", 30, plain),
     Row("access", 33, plain),
@@ -83,7 +87,9 @@ const ROWS: &[Row] = &[
     Row("stat", 106, into_room),
     Row("lstat", 107, into_room),
     Row("swapoff", 115, plain),
-    Row("quotactl", 131, |at| [0x8000_0400, at.name, 0, at.room, 0, 0]),
+    Row("quotactl", 131, |at| {
+        [0x8000_0400, at.name, 0, at.room, 0, 0]
+    }),
     Row("chown16", 182, plain),
     Row("truncate64", 193, plain),
     Row("stat64", 195, into_room),
@@ -98,7 +104,9 @@ const ROWS: &[Row] = &[
     Row("listxattr", 232, plain),
     Row("llistxattr", 233, plain),
     Row("removexattr", 235, |at| [at.name, at.attribute, 0, 0, 0, 0]),
-    Row("lremovexattr", 236, |at| [at.name, at.attribute, 0, 0, 0, 0]),
+    Row("lremovexattr", 236, |at| {
+        [at.name, at.attribute, 0, 0, 0, 0]
+    }),
     Row("statfs64", 268, |at| [at.name, 84, at.room, 0, 0, 0]),
     Row("utimes", 271, plain),
     Row("mq_open", 277, |at| [at.name, 2, 0, 0, 0, 0]),
@@ -109,15 +117,23 @@ const ROWS: &[Row] = &[
     Row("futimesat", 299, at_cwd),
     Row("fstatat64", 300, at_cwd_room),
     Row("unlinkat", 301, at_cwd),
-    Row("renameat_new", 302, |at| [CWD, at.present, CWD, at.name, 0, 0]),
+    Row("renameat_new", 302, |at| {
+        [CWD, at.present, CWD, at.name, 0, 0]
+    }),
     Row("linkat_old", 303, |at| [CWD, at.name, CWD, at.other, 0, 0]),
-    Row("symlinkat_target", 304, |at| [at.name, CWD, at.other, 0, 0, 0]),
+    Row("symlinkat_target", 304, |at| {
+        [at.name, CWD, at.other, 0, 0, 0]
+    }),
     Row("readlinkat", 305, |at| [CWD, at.name, at.room, 64, 0, 0]),
     Row("fchmodat", 306, at_cwd),
     Row("faccessat", 307, at_cwd),
     Row("utimensat", 320, at_cwd),
-    Row("name_to_handle_at", 341, |at| [CWD, at.name, at.room, at.room, 0, 0]),
-    Row("renameat2_old", 353, |at| [CWD, at.name, CWD, at.other, 0, 0]),
+    Row("name_to_handle_at", 341, |at| {
+        [CWD, at.name, at.room, at.room, 0, 0]
+    }),
+    Row("renameat2_old", 353, |at| {
+        [CWD, at.name, CWD, at.other, 0, 0]
+    }),
     Row("execveat", 358, |at| [CWD, at.name, at.room, at.room, 0, 0]),
     Row("statx", 383, |at| [CWD, at.name, 0, 0x7ff, at.room, 0]),
     Row("utimensat_time64", 412, at_cwd),
@@ -158,14 +174,19 @@ pub(super) fn tests() -> Vec<Test> {
                 need_ia32();
                 if row.0 == "mq_open" {
                     // Names of queues have no directory.
-                    check(Some(ENOENT), "evf-allowed", "evf-refused", |name| deed(row, name));
+                    check(Some(ENOENT), "evf-allowed", "evf-refused", |name| {
+                        deed(row, name)
+                    });
                     return;
                 }
                 check(Some(ENOENT), ALLOWED, DENIED, |name| deed(row, name));
             })
         })
         .collect();
-    tests.push(Test::new("getname::ia32_socketcall_connect", socketcall_connect));
+    tests.push(Test::new(
+        "getname::ia32_socketcall_connect",
+        socketcall_connect,
+    ));
     tests
 }
 
@@ -178,9 +199,17 @@ fn socketcall_connect() {
         address[0] = libc::AF_UNIX as u8;
         address[2..2 + name.len()].copy_from_slice(name.as_bytes());
         let address = low.put(&address);
-        let socket = crate::sys::own(crate::sys::sys!(libc::SYS_socket, libc::AF_UNIX, libc::SOCK_STREAM, 0))?;
+        let socket = crate::sys::own(crate::sys::sys!(
+            libc::SYS_socket,
+            libc::AF_UNIX,
+            libc::SOCK_STREAM,
+            0
+        ))?;
         let fd = std::os::fd::AsRawFd::as_raw_fd(&socket) as u32;
-        let args: Vec<u8> = [fd, address, 110].into_iter().flat_map(u32::to_le_bytes).collect();
+        let args: Vec<u8> = [fd, address, 110]
+            .into_iter()
+            .flat_map(u32::to_le_bytes)
+            .collect();
         let args = low.put(&args);
         call(102, [3, args, 0, 0, 0, 0])
     });

@@ -14,8 +14,12 @@ use crate::sys::message::Address;
 use crate::sys::{Ret, own, sys};
 
 const ROWS: &[(&str, Deed)] = &[
-    ("mount_source_bind", |n| sys!(libc::SYS_mount, n, c"/tmp", 0, MS_BIND, 0)),
-    ("mount_source_move", |n| sys!(libc::SYS_mount, n, c"/tmp", 0, MS_MOVE, 0)),
+    ("mount_source_bind", |n| {
+        sys!(libc::SYS_mount, n, c"/tmp", 0, MS_BIND, 0)
+    }),
+    ("mount_source_move", |n| {
+        sys!(libc::SYS_mount, n, c"/tmp", 0, MS_MOVE, 0)
+    }),
 ];
 
 const SOCKETS: &[(&str, fn(&Address) -> Ret)] = &[
@@ -39,7 +43,13 @@ const SOCKETS: &[(&str, fn(&Address) -> Ret)] = &[
     ("sendmmsg_unix", |address| {
         let (at, len) = address.parts();
         let mut message = Message::to(at, len);
-        sys!(libc::SYS_sendmmsg, &socket(SOCK_DGRAM)?, &raw mut message, 1, 0)
+        sys!(
+            libc::SYS_sendmmsg,
+            &socket(SOCK_DGRAM)?,
+            &raw mut message,
+            1,
+            0
+        )
     }),
 ];
 
@@ -55,12 +65,21 @@ struct Message {
 
 impl Message {
     fn to(name: u64, name_len: u64) -> Message {
-        Message { name, name_len, ..Message::default() }
+        Message {
+            name,
+            name_len,
+            ..Message::default()
+        }
     }
 }
 
 fn socket(kind: i32) -> Result<OwnedFd, i32> {
-    own(sys!(libc::SYS_socket, AF_UNIX, kind | libc::SOCK_CLOEXEC, 0))
+    own(sys!(
+        libc::SYS_socket,
+        AF_UNIX,
+        kind | libc::SOCK_CLOEXEC,
+        0
+    ))
 }
 
 pub(super) fn tests() -> Vec<Test> {
@@ -68,13 +87,17 @@ pub(super) fn tests() -> Vec<Test> {
         .iter()
         .map(|(name, deed)| {
             Test::new(format!("getname::{name}"), || {
-                check(Some(ENOENT), ALLOWED, DENIED, |name| deed(text(name).as_ptr() as u64));
+                check(Some(ENOENT), ALLOWED, DENIED, |name| {
+                    deed(text(name).as_ptr() as u64)
+                });
             })
         })
         .collect();
     tests.extend(SOCKETS.iter().map(|(name, deed)| {
         Test::new(format!("getname::{name}"), || {
-            check(Some(ENOENT), ALLOWED, DENIED, |name| deed(&Address::new(name.as_bytes())));
+            check(Some(ENOENT), ALLOWED, DENIED, |name| {
+                deed(&Address::new(name.as_bytes()))
+            });
         })
     }));
     tests.extend(tests!("getname";
@@ -144,7 +167,10 @@ fn core_file() {
         let _ = std::fs::remove_file("/tmp/evf-core");
         let seen = run(|_| {
             let limit = [1u64 << 30, 1 << 30];
-            assert_eq!(sys!(libc::SYS_prlimit64, 0, libc::RLIMIT_CORE, limit.as_ptr(), 0), Ok(0));
+            assert_eq!(
+                sys!(libc::SYS_prlimit64, 0, libc::RLIMIT_CORE, limit.as_ptr(), 0),
+                Ok(0)
+            );
             if let Some(image) = layer {
                 kernel::attach(image);
             }
@@ -161,10 +187,21 @@ fn core_file() {
     let other = crash(Some(&crate::program::deny_name(b"/tmp/evf-other")));
     let refused = crash(Some(&crate::program::deny_name(b"/tmp/evf-core")));
     std::fs::write(pattern, before).expect("core_pattern");
-    assert_eq!(free, (End::Signal(libc::SIGQUIT, true), true), "without a layer");
-    assert_eq!(other, (End::Signal(libc::SIGQUIT, true), true), "another name refused");
+    assert_eq!(
+        free,
+        (End::Signal(libc::SIGQUIT, true), true),
+        "without a layer"
+    );
+    assert_eq!(
+        other,
+        (End::Signal(libc::SIGQUIT, true), true),
+        "another name refused"
+    );
     assert!(!refused.1, "the core file was written against the policy");
-    assert!(matches!(refused.0, End::Signal(libc::SIGQUIT, _)), "{refused:?}");
+    assert!(
+        matches!(refused.0, End::Signal(libc::SIGQUIT, _)),
+        "{refused:?}"
+    );
 }
 
 /// `perf_event_open` of a uprobe names the file to probe.
@@ -187,11 +224,21 @@ fn uprobe_of_perf() {
 /// A uprobe written to tracefs names the file to probe.
 fn uprobe_of_tracefs() {
     let _ = std::fs::create_dir("/tmp/evf-tracefs");
-    let mounted = sys!(libc::SYS_mount, c"none", c"/tmp/evf-tracefs", c"tracefs", 0, 0);
+    let mounted = sys!(
+        libc::SYS_mount,
+        c"none",
+        c"/tmp/evf-tracefs",
+        c"tracefs",
+        0,
+        0
+    );
     if mounted.is_err() {
         skip("this kernel has no tracefs");
     }
-    let file = crate::sys::open(c"/tmp/evf-tracefs/uprobe_events", libc::O_WRONLY | libc::O_APPEND);
+    let file = crate::sys::open(
+        c"/tmp/evf-tracefs/uprobe_events",
+        libc::O_WRONLY | libc::O_APPEND,
+    );
     let _ = sys!(libc::SYS_umount2, c"/tmp/evf-tracefs", libc::MNT_DETACH);
     let Ok(file) = file else {
         skip("this kernel has no uprobe_events");
@@ -232,8 +279,19 @@ fn kernel_made_names_have_origin_kernel() {
     let name = text(ALLOWED);
     assert_eq!(crate::sys::try_open(&name), Err(ENOENT));
     let (at, len) = (Address::new(ALLOWED.as_bytes()), 110);
-    assert_eq!(sys!(libc::SYS_connect, &socket(SOCK_STREAM).expect("socket"), at.parts().0, len), Err(ODD));
-    assert_eq!(execute("/tmp/evf-origin", format!("#!{ALLOWED}\n").as_bytes()), Err(ODD));
+    assert_eq!(
+        sys!(
+            libc::SYS_connect,
+            &socket(SOCK_STREAM).expect("socket"),
+            at.parts().0,
+            len
+        ),
+        Err(ODD)
+    );
+    assert_eq!(
+        execute("/tmp/evf-origin", format!("#!{ALLOWED}\n").as_bytes()),
+        Err(ODD)
+    );
     kernel::attach(&Names::new().word(64, 0, errno(libc::EBADMSG)).or_allow());
     assert_eq!(crate::sys::try_open(&name), Err(libc::EBADMSG));
 }

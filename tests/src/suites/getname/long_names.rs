@@ -13,22 +13,29 @@ use crate::sys::memory::{PAGE, at_page_end};
 use crate::sys::{Ret, sys, try_open};
 
 /// `EMBEDDED_NAME_MAX` is 168: up to 167 bytes lie inside `struct filename`, longer ones elsewhere. `PATH_MAX` is 4096 with the NUL.
-const LENGTHS: &[usize] =
-    &[160, 165, 166, 167, 168, 169, 170, 175, 192, 256, 336, 1000, 2048, 4000, 4093, 4094, 4095];
+const LENGTHS: &[usize] = &[
+    160, 165, 166, 167, 168, 169, 170, 175, 192, 256, 336, 1000, 2048, 4000, 4093, 4094, 4095,
+];
 
 const TOO_LONG: &[usize] = &[4096, 4097, 5000, 8192];
 
 pub(super) fn tests() -> Vec<Test> {
     let mut tests: Vec<Test> = Vec::new();
     for length in LENGTHS {
-        tests.push(Test::new(format!("getname::name_of_{length}_bytes_is_judged_whole"), || {
-            judged_whole(*length);
-        }));
+        tests.push(Test::new(
+            format!("getname::name_of_{length}_bytes_is_judged_whole"),
+            || {
+                judged_whole(*length);
+            },
+        ));
     }
     for length in TOO_LONG {
-        tests.push(Test::new(format!("getname::name_of_{length}_bytes_is_too_long"), || {
-            too_long(*length);
-        }));
+        tests.push(Test::new(
+            format!("getname::name_of_{length}_bytes_is_too_long"),
+            || {
+                too_long(*length);
+            },
+        ));
     }
     tests.extend(tests!("getname";
         name_that_is_not_utf8, every_byte_value_is_compared, empty_name_is_enoent_before_any_policy, null_pointer_is_efault, kernel_pointer_is_efault,
@@ -60,14 +67,38 @@ fn judged_whole(length: usize) {
     assert_eq!(open(&last_byte), Err(ENOENT));
     attach(&Names::new().equal(whole.as_bytes(), errno(ODD)).or_allow());
     assert_eq!(open(&whole), Err(ODD), "the whole name");
-    assert_eq!(open(&last_byte), Err(ENOENT), "a name that differs in the last byte");
-    assert_eq!(open(&whole[..length - 1]), Err(ENOENT), "a name without the last byte");
-    attach(&Names::new().suffix(b"/tail-x", errno(libc::EBADMSG)).or_allow());
+    assert_eq!(
+        open(&last_byte),
+        Err(ENOENT),
+        "a name that differs in the last byte"
+    );
+    assert_eq!(
+        open(&whole[..length - 1]),
+        Err(ENOENT),
+        "a name without the last byte"
+    );
+    attach(
+        &Names::new()
+            .suffix(b"/tail-x", errno(libc::EBADMSG))
+            .or_allow(),
+    );
     assert_eq!(open(&last_byte), Err(libc::EBADMSG), "the tail");
     // The record's length field counts every byte and no NUL.
-    attach(&Names::new().word(72, length as u32, errno(libc::ESTRPIPE)).or_allow());
-    assert_eq!(open(&name(length, "/other")), Err(libc::ESTRPIPE), "path_len");
-    assert_eq!(open(&name(length - 1, "/other")), Err(ENOENT), "path_len of a shorter name");
+    attach(
+        &Names::new()
+            .word(72, length as u32, errno(libc::ESTRPIPE))
+            .or_allow(),
+    );
+    assert_eq!(
+        open(&name(length, "/other")),
+        Err(libc::ESTRPIPE),
+        "path_len"
+    );
+    assert_eq!(
+        open(&name(length - 1, "/other")),
+        Err(ENOENT),
+        "path_len of a shorter name"
+    );
 }
 
 /// The kernel refuses the name itself; there is nothing to judge, and a policy that refuses everything must not change the answer.
@@ -83,7 +114,11 @@ fn open_bytes(bytes: &[u8]) -> Ret {
 }
 
 fn name_that_is_not_utf8() {
-    attach(&Names::new().equal(b"/evf-absent/\xff\xfe\x80", errno(ODD)).or_allow());
+    attach(
+        &Names::new()
+            .equal(b"/evf-absent/\xff\xfe\x80", errno(ODD))
+            .or_allow(),
+    );
     assert_eq!(open_bytes(b"/evf-absent/\xff\xfe\x80\0"), Err(ODD));
     assert_eq!(open_bytes(b"/evf-absent/\xff\xfe\x81\0"), Err(ENOENT));
 }
@@ -93,7 +128,10 @@ fn every_byte_value_is_compared() {
     let bytes: Vec<u8> = (1..=255).filter(|byte| *byte != b'/').collect();
     for byte in &bytes {
         // 1 to 133 are the errnos that a filter may give; the low ones are enough to tell neighbours apart.
-        names = names.equal(&[b"/evf-absent/", &[*byte][..]].concat(), errno(i32::from(byte % 20) + 60));
+        names = names.equal(
+            &[b"/evf-absent/", &[*byte][..]].concat(),
+            errno(i32::from(byte % 20) + 60),
+        );
     }
     attach(&names.or_allow());
     for byte in &bytes {
@@ -128,12 +166,20 @@ fn kernel_pointer_is_efault() {
 fn name_cut_by_a_page_end_is_efault() {
     for length in [1, 100, 167, 168, 169, 300] {
         let address = at_page_end(&vec![b'n'; length]);
-        assert_eq!(sys!(libc::SYS_open, address, 0, 0), Err(EFAULT), "{length} bytes");
+        assert_eq!(
+            sys!(libc::SYS_open, address, 0, 0),
+            Err(EFAULT),
+            "{length} bytes"
+        );
     }
     attach(&crate::program::image(&[Names::new().or_else(errno(ODD))]));
     for length in [1, 100, 167, 168, 169, 300] {
         let address = at_page_end(&vec![b'n'; length]);
-        assert_eq!(sys!(libc::SYS_open, address, 0, 0), Err(EFAULT), "{length} bytes under a layer");
+        assert_eq!(
+            sys!(libc::SYS_open, address, 0, 0),
+            Err(EFAULT),
+            "{length} bytes under a layer"
+        );
     }
 }
 
@@ -147,17 +193,35 @@ fn name_that_ends_with_the_page() {
     }
     attach(&names.or_allow());
     for length in lengths {
-        assert_eq!(sys!(libc::SYS_open, at_end(length), 0, 0), Err(ODD), "{length} bytes");
+        assert_eq!(
+            sys!(libc::SYS_open, at_end(length), 0, 0),
+            Err(ODD),
+            "{length} bytes"
+        );
     }
     assert_eq!(sys!(libc::SYS_open, at_end(50), 0, 0), Err(ENOENT));
 }
 
 fn under_ends_at_a_component() {
-    attach(&Names::new().under(b"/evf-absent/lib", errno(ODD)).or_allow());
-    for denied in ["/evf-absent/lib", "/evf-absent/lib/", "/evf-absent/lib/x", "/evf-absent/lib//x/y"] {
+    attach(
+        &Names::new()
+            .under(b"/evf-absent/lib", errno(ODD))
+            .or_allow(),
+    );
+    for denied in [
+        "/evf-absent/lib",
+        "/evf-absent/lib/",
+        "/evf-absent/lib/x",
+        "/evf-absent/lib//x/y",
+    ] {
         assert_eq!(open(denied), Err(ODD), "{denied}");
     }
-    for allowed in ["/evf-absent/library", "/evf-absent/li", "/evf-absent/lib-x/y", "evf-absent/lib"] {
+    for allowed in [
+        "/evf-absent/library",
+        "/evf-absent/li",
+        "/evf-absent/lib-x/y",
+        "evf-absent/lib",
+    ] {
         assert_eq!(open(allowed), Err(ENOENT), "{allowed}");
     }
 }
@@ -189,10 +253,18 @@ fn first_match_wins() {
 }
 
 fn default_deny_refuses_everything_else() {
-    let rules = Names::new().equal(ALLOWED.as_bytes(), ALLOW).or_else(errno(ODD));
+    let rules = Names::new()
+        .equal(ALLOWED.as_bytes(), ALLOW)
+        .or_else(errno(ODD));
     attach(&crate::program::image(&[rules]));
     assert_eq!(open(ALLOWED), Err(ENOENT));
-    for other in ["/", ".", "/proc/self/status", "evf", "/evf-absent/evf-probe-allowed/"] {
+    for other in [
+        "/",
+        ".",
+        "/proc/self/status",
+        "evf",
+        "/evf-absent/evf-probe-allowed/",
+    ] {
         assert_eq!(open(other), Err(ODD), "{other}");
     }
 }

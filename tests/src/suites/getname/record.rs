@@ -31,7 +31,11 @@ fn open() -> Ret {
 }
 
 fn record_holds_the_number_of_the_call() {
-    attach(&Names::new().word(0, libc::SYS_openat as u32, errno(ODD)).or_allow());
+    attach(
+        &Names::new()
+            .word(0, libc::SYS_openat as u32, errno(ODD))
+            .or_allow(),
+    );
     let name = text(ALLOWED);
     assert_eq!(open(), Err(ODD));
     assert_eq!(sys!(libc::SYS_open, &*name, 0, 0), Err(ENOENT));
@@ -47,18 +51,27 @@ fn record_holds_the_architecture() {
     attach(&Names::new().word(4, I386, errno(ODD)).or_allow());
     assert_eq!(ia32::call(5, [name, 0, 0, 0, 0, 0]), Err(ODD));
     assert_eq!(open(), Err(ENOENT));
-    attach(&Names::new().word(4, X86_64, errno(libc::EBADMSG)).or_allow());
+    attach(
+        &Names::new()
+            .word(4, X86_64, errno(libc::EBADMSG))
+            .or_allow(),
+    );
     assert_eq!(open(), Err(libc::EBADMSG));
 }
 
 /// `faccessat(dirfd, name, mode)`: the third argument and the upper half of the first.
 fn record_holds_the_arguments() {
-    let rules = Names::new().word(32, 4, errno(ODD)).word(20, 7, errno(libc::EBADMSG));
+    let rules = Names::new()
+        .word(32, 4, errno(ODD))
+        .word(20, 7, errno(libc::EBADMSG));
     attach(&rules.or_allow());
     let name = text(ALLOWED);
     assert_eq!(sys!(libc::SYS_faccessat, AT_FDCWD, &*name, 4), Err(ODD));
     assert_eq!(sys!(libc::SYS_faccessat, AT_FDCWD, &*name, 2), Err(ENOENT));
-    assert_eq!(sys!(libc::SYS_faccessat, 7u64 << 32 | 1, &*name, 2), Err(libc::EBADMSG));
+    assert_eq!(
+        sys!(libc::SYS_faccessat, 7u64 << 32 | 1, &*name, 2),
+        Err(libc::EBADMSG)
+    );
 }
 
 /// A thread of the kernel that works for a ring is in no system call: the number is -1.
@@ -90,7 +103,11 @@ fn reserved_word_is_zero() {
 fn kill_verdict_kills() {
     use crate::sys::child::{End, run};
     let seen = run(|board| {
-        attach(&Names::new().equal(ALLOWED.as_bytes(), crate::program::KILL).or_allow());
+        attach(
+            &Names::new()
+                .equal(ALLOWED.as_bytes(), crate::program::KILL)
+                .or_allow(),
+        );
         board.put(1);
         board.ret(open());
     });
@@ -102,14 +119,24 @@ fn kill_verdict_kills() {
 fn errno_range_ends_at_133() {
     for number in [1, 2, 133] {
         let seen = crate::sys::child::ask(|| {
-            attach(&Names::new().equal(ALLOWED.as_bytes(), errno(number)).or_allow());
+            attach(
+                &Names::new()
+                    .equal(ALLOWED.as_bytes(), errno(number))
+                    .or_allow(),
+            );
             open()
         });
         assert_eq!(seen, Err(number));
     }
     for number in [0, 134, 512, 4095] {
-        let image = Names::new().equal(ALLOWED.as_bytes(), errno(number)).or_allow();
-        assert_eq!(crate::kernel::try_load(&image).err(), Some(libc::EINVAL), "errno {number}");
+        let image = Names::new()
+            .equal(ALLOWED.as_bytes(), errno(number))
+            .or_allow();
+        assert_eq!(
+            crate::kernel::try_load(&image).err(),
+            Some(libc::EINVAL),
+            "errno {number}"
+        );
     }
 }
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Names in requests of io_uring: taken up by the submitting task, by a worker, by the ring's own thread.
 
+use io_uring::opcode;
 use io_uring::squeue::Entry;
 use io_uring::types::{DestinationSlot, Fd, OpenHow};
-use io_uring::opcode;
 use libc::{AF_UNIX, AT_FDCWD, ENOENT, SOCK_STREAM, c_char};
 
 use super::{ALLOWED, DENIED, OTHER, check, text};
@@ -33,16 +33,32 @@ const ROWS: &[Row] = &[
         let slot = DestinationSlot::try_from_slot_target(0).ok();
         opcode::OpenAt::new(CWD, at.name).file_index(slot).build()
     }),
-    Row("openat2", |at| opcode::OpenAt2::new(CWD, at.name, &raw const at.how).build()),
-    Row("statx", |at| opcode::Statx::new(CWD, at.name, at.room.as_mut_ptr().cast()).build()),
+    Row("openat2", |at| {
+        opcode::OpenAt2::new(CWD, at.name, &raw const at.how).build()
+    }),
+    Row("statx", |at| {
+        opcode::Statx::new(CWD, at.name, at.room.as_mut_ptr().cast()).build()
+    }),
     Row("unlinkat", |at| opcode::UnlinkAt::new(CWD, at.name).build()),
     Row("mkdirat", |at| opcode::MkDirAt::new(CWD, at.name).build()),
-    Row("renameat_old", |at| opcode::RenameAt::new(CWD, at.name, CWD, at.other).build()),
-    Row("renameat_new", |at| opcode::RenameAt::new(CWD, at.other, CWD, at.name).build()),
-    Row("symlinkat_target", |at| opcode::SymlinkAt::new(CWD, at.name, at.other).build()),
-    Row("symlinkat_link", |at| opcode::SymlinkAt::new(CWD, at.other, at.name).build()),
-    Row("linkat_old", |at| opcode::LinkAt::new(CWD, at.name, CWD, at.other).build()),
-    Row("linkat_new", |at| opcode::LinkAt::new(CWD, at.other, CWD, at.name).build()),
+    Row("renameat_old", |at| {
+        opcode::RenameAt::new(CWD, at.name, CWD, at.other).build()
+    }),
+    Row("renameat_new", |at| {
+        opcode::RenameAt::new(CWD, at.other, CWD, at.name).build()
+    }),
+    Row("symlinkat_target", |at| {
+        opcode::SymlinkAt::new(CWD, at.name, at.other).build()
+    }),
+    Row("symlinkat_link", |at| {
+        opcode::SymlinkAt::new(CWD, at.other, at.name).build()
+    }),
+    Row("linkat_old", |at| {
+        opcode::LinkAt::new(CWD, at.name, CWD, at.other).build()
+    }),
+    Row("linkat_new", |at| {
+        opcode::LinkAt::new(CWD, at.other, CWD, at.name).build()
+    }),
     Row("getxattr", |at| {
         let room = at.room.as_mut_ptr().cast();
         opcode::GetXattr::new(at.attribute, room, at.name, 64).build()
@@ -114,16 +130,24 @@ pub(super) fn tests() -> Vec<Test> {
     for mode in [Mode::Plain, Mode::Worker, Mode::SqPoll] {
         for row in ROWS {
             // The ring is made before the layer is attached and goes on being used under it.
-            tests.push(Test::new(format!("getname::{}_{}", mode.prefix(), row.0), move || {
-                let mut ring = mode.ring();
-                check(Some(ENOENT), ALLOWED, DENIED, |name| deed(row, mode, &mut ring, name));
-            }));
+            tests.push(Test::new(
+                format!("getname::{}_{}", mode.prefix(), row.0),
+                move || {
+                    let mut ring = mode.ring();
+                    check(Some(ENOENT), ALLOWED, DENIED, |name| {
+                        deed(row, mode, &mut ring, name)
+                    });
+                },
+            ));
         }
-        tests.push(Test::new(format!("getname::{}_ring_made_under_the_layer", mode.prefix()), move || {
-            check(Some(ENOENT), ALLOWED, DENIED, |name| {
-                deed(&ROWS[0], mode, &mut mode.ring(), name)
-            });
-        }));
+        tests.push(Test::new(
+            format!("getname::{}_ring_made_under_the_layer", mode.prefix()),
+            move || {
+                check(Some(ENOENT), ALLOWED, DENIED, |name| {
+                    deed(&ROWS[0], mode, &mut mode.ring(), name)
+                });
+            },
+        ));
     }
     tests
 }

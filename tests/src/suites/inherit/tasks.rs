@@ -5,7 +5,8 @@ use std::ffi::CStr;
 use std::sync::mpsc::channel;
 
 use libc::{
-    CLONE_FILES, CLONE_FS, CLONE_PARENT, CLONE_SIGHAND, CLONE_THREAD, CLONE_VFORK, CLONE_VM, ENOENT, SIGCHLD,
+    CLONE_FILES, CLONE_FS, CLONE_PARENT, CLONE_SIGHAND, CLONE_THREAD, CLONE_VFORK, CLONE_VM,
+    ENOENT, SIGCHLD,
 };
 
 use crate::harness::{Test, tests};
@@ -25,7 +26,10 @@ const CLONES: &[(&str, i32)] = &[
     ("fs_shared", CLONE_FS | SIGCHLD),
     ("vfork", CLONE_VFORK | SIGCHLD),
     ("memory_shared", CLONE_VM | CLONE_VFORK | SIGCHLD),
-    ("memory_and_signals_shared", CLONE_VM | CLONE_SIGHAND | CLONE_VFORK | SIGCHLD),
+    (
+        "memory_and_signals_shared",
+        CLONE_VM | CLONE_SIGHAND | CLONE_VFORK | SIGCHLD,
+    ),
     ("thread", CLONE_VM | CLONE_SIGHAND | CLONE_THREAD),
     ("sibling", CLONE_PARENT | SIGCHLD),
     ("untraced", libc::CLONE_UNTRACED | SIGCHLD),
@@ -37,9 +41,15 @@ const CLONES: &[(&str, i32)] = &[
 pub(super) fn tests() -> Vec<Test> {
     let mut tests = Vec::new();
     for (name, flags) in CLONES {
-        tests.push(Test::new(format!("inherit::law_3_inherited_whole_clone_{name}"), || by_clone(*flags)));
+        tests.push(Test::new(
+            format!("inherit::law_3_inherited_whole_clone_{name}"),
+            || by_clone(*flags),
+        ));
         if *flags & CLONE_PARENT == 0 {
-            tests.push(Test::new(format!("inherit::law_3_inherited_whole_clone3_{name}"), || by_clone3(*flags)));
+            tests.push(Test::new(
+                format!("inherit::law_3_inherited_whole_clone3_{name}"),
+                || by_clone3(*flags),
+            ));
         }
     }
     tests.extend(tests!("inherit";
@@ -67,17 +77,31 @@ const CONFINED: [i64; 3] = [-(ODD as i64), -(ENOENT as i64), 1];
 
 /// A task made by `clone` whose only deed is one open, by code that needs neither stack nor memory of its own.
 fn by_clone(flags: i32) {
-    assert_eq!(clone::open_in_clone(flags, NAME), Err(ENOENT), "without a layer");
+    assert_eq!(
+        clone::open_in_clone(flags, NAME),
+        Err(ENOENT),
+        "without a layer"
+    );
     confine();
     assert_eq!(clone::open_in_clone(flags, NAME), Err(ODD));
-    assert_eq!(clone::open_in_clone(flags, c"/evf-absent/other"), Err(ENOENT));
+    assert_eq!(
+        clone::open_in_clone(flags, c"/evf-absent/other"),
+        Err(ENOENT)
+    );
 }
 
 fn by_clone3(flags: i32) {
-    assert_eq!(clone::open_in_clone3(flags, NAME), Err(ENOENT), "without a layer");
+    assert_eq!(
+        clone::open_in_clone3(flags, NAME),
+        Err(ENOENT),
+        "without a layer"
+    );
     confine();
     assert_eq!(clone::open_in_clone3(flags, NAME), Err(ODD));
-    assert_eq!(clone::open_in_clone3(flags, c"/evf-absent/other"), Err(ENOENT));
+    assert_eq!(
+        clone::open_in_clone3(flags, c"/evf-absent/other"),
+        Err(ENOENT)
+    );
 }
 
 fn law_3_inherited_whole_fork() {
@@ -127,7 +151,9 @@ fn law_3_inherited_whole_reparented_orphan() {
 }
 
 fn on_a_thread<T: Send + 'static>(body: impl FnOnce() -> T + Send + 'static) -> T {
-    std::thread::spawn(body).join().expect("the thread panicked")
+    std::thread::spawn(body)
+        .join()
+        .expect("the thread panicked")
 }
 
 fn law_3_inherited_whole_thread() {
@@ -137,7 +163,10 @@ fn law_3_inherited_whole_thread() {
 
 fn law_3_inherited_whole_thread_of_a_thread() {
     confine();
-    assert_eq!(on_a_thread(|| on_a_thread(|| (try_open(NAME), layers()))), (Err(ODD), 1));
+    assert_eq!(
+        on_a_thread(|| on_a_thread(|| (try_open(NAME), layers()))),
+        (Err(ODD), 1)
+    );
 }
 
 fn law_3_inherited_whole_fork_from_a_thread() {
@@ -155,8 +184,13 @@ fn law_3_inherited_whole_fork_from_a_thread() {
 /// What busybox says about the name that is refused.
 fn busybox_is_refused(mut command: std::process::Command) {
     let output = command.output().expect("exec");
-    let text = String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
-    assert!(text.contains("not unique"), "ENOTUNIQ was expected: {text:?} {:?}", output.status);
+    let text = String::from_utf8_lossy(&output.stderr).into_owned()
+        + &String::from_utf8_lossy(&output.stdout);
+    assert!(
+        text.contains("not unique"),
+        "ENOTUNIQ was expected: {text:?} {:?}",
+        output.status
+    );
 }
 
 fn cat() -> std::process::Command {
@@ -168,12 +202,13 @@ fn cat() -> std::process::Command {
 /// Through fork and exec; and through exec alone.
 fn law_3_inherited_whole_exec() {
     let plain = cat().output().expect("exec");
-    assert!(String::from_utf8_lossy(&plain.stderr).contains("No such file"), "{plain:?}");
+    assert!(
+        String::from_utf8_lossy(&plain.stderr).contains("No such file"),
+        "{plain:?}"
+    );
     confine();
     let mut command = cat();
-    // With a step before exec the library forks instead of using vfork.
-    // SAFETY: the closure does nothing.
-    unsafe { std::os::unix::process::CommandExt::pre_exec(&mut command, || Ok(())) };
+    crate::sys::child::use_fork(&mut command);
     busybox_is_refused(command);
 }
 
@@ -184,9 +219,19 @@ fn law_3_inherited_whole_exec_by_another_thread() {
         let _ = on_a_thread(move || {
             confine();
             assert!(sys!(libc::SYS_dup2, &theirs, 2).is_ok());
-            let argv = [c"busybox".as_ptr(), c"cat".as_ptr(), NAME.as_ptr(), std::ptr::null()];
+            let argv = [
+                c"busybox".as_ptr(),
+                c"cat".as_ptr(),
+                NAME.as_ptr(),
+                std::ptr::null(),
+            ];
             let none = [0u64; 1];
-            let failed = sys!(libc::SYS_execve, c"/bin/busybox", argv.as_ptr(), none.as_ptr());
+            let failed = sys!(
+                libc::SYS_execve,
+                c"/bin/busybox",
+                argv.as_ptr(),
+                none.as_ptr()
+            );
             panic!("execve: {failed:?}");
         });
     });
@@ -207,8 +252,11 @@ fn law_3_inherited_whole_posix_spawn() {
 }
 
 fn law_3_inherited_whole_script() {
-    std::fs::write("/tmp/evf-script.sh", "#!/bin/busybox sh\n(/bin/busybox cat /evf-absent/evf-inherit) | /bin/busybox cat\n")
-        .expect("write");
+    std::fs::write(
+        "/tmp/evf-script.sh",
+        "#!/bin/busybox sh\n(/bin/busybox cat /evf-absent/evf-inherit) | /bin/busybox cat\n",
+    )
+    .expect("write");
     assert_eq!(sys!(libc::SYS_chmod, c"/tmp/evf-script.sh", 0o755), Ok(0));
     confine();
     busybox_is_refused(std::process::Command::new("/tmp/evf-script.sh"));
@@ -297,7 +345,12 @@ fn ia32_in_a_child() {
 /// All capabilities of a new user namespace do not lift a layer.
 fn law_4_not_removable_in_a_new_user_namespace() {
     confine();
-    if sys!(libc::SYS_unshare, libc::CLONE_NEWUSER | libc::CLONE_NEWNS | libc::CLONE_NEWPID).is_err() {
+    if sys!(
+        libc::SYS_unshare,
+        libc::CLONE_NEWUSER | libc::CLONE_NEWNS | libc::CLONE_NEWPID
+    )
+    .is_err()
+    {
         crate::harness::skip("user namespaces cannot be made here");
     }
     assert_eq!((try_open(NAME), layers()), (Err(ODD), 1));
@@ -313,7 +366,11 @@ fn law_3_inherited_whole_into_a_namespace_entered() {
     free.until(1);
     let process = crate::sys::own(sys!(libc::SYS_pidfd_open, free.pid, 0)).expect("pidfd_open");
     confine();
-    let _: Ret = sys!(libc::SYS_setns, &process, libc::CLONE_NEWNS | libc::CLONE_NEWUTS);
+    let _: Ret = sys!(
+        libc::SYS_setns,
+        &process,
+        libc::CLONE_NEWNS | libc::CLONE_NEWUTS
+    );
     assert_eq!(run(report).well(), CONFINED);
     free.kill();
 }
@@ -326,13 +383,19 @@ fn concurrent_attach_of_many_threads() {
         for own in 0..16 {
             let gate = &gate;
             scope.spawn(move || {
-                let name = |at: usize| std::ffi::CString::new(format!("/evf-absent/{at}")).expect("a name");
+                let name = |at: usize| {
+                    std::ffi::CString::new(format!("/evf-absent/{at}")).expect("a name")
+                };
                 gate.wait();
                 attach(&deny_name(name(own).to_bytes()));
                 gate.wait();
                 for at in 0..16 {
                     let expected = if at == own { ODD } else { ENOENT };
-                    assert_eq!(try_open(&name(at)), Err(expected), "thread {own}, name {at}");
+                    assert_eq!(
+                        try_open(&name(at)),
+                        Err(expected),
+                        "thread {own}, name {at}"
+                    );
                 }
                 assert_eq!(layers(), 1);
             });

@@ -115,7 +115,11 @@ fn law_3_inherited_whole_many_rings() {
 /// Each later layer reaches the threads that were there before it.
 fn under_later_layers(ring: &mut Ring, deed: impl Fn(&mut Ring) -> Ret) {
     for number in [60, 61, 62, 63] {
-        attach(&Names::new().equal(NAME.to_bytes(), errno(number)).or_allow());
+        attach(
+            &Names::new()
+                .equal(NAME.to_bytes(), errno(number))
+                .or_allow(),
+        );
         assert_eq!(deed(ring), Err(number));
     }
 }
@@ -166,11 +170,16 @@ fn ring_taken_over_fork_is_judged_as_the_child() {
 
 fn killed(deed: impl FnOnce() -> Ret) {
     let seen = run(|board| board.ret(deed()));
-    assert!(matches!(seen.end, End::Signal(libc::SIGKILL | libc::SIGSYS, _)), "{seen:?}");
+    assert!(
+        matches!(seen.end, End::Signal(libc::SIGKILL | libc::SIGSYS, _)),
+        "{seen:?}"
+    );
 }
 
 fn kill_name() -> Vec<u8> {
-    Names::new().equal(NAME.to_bytes(), crate::program::KILL).or_allow()
+    Names::new()
+        .equal(NAME.to_bytes(), crate::program::KILL)
+        .or_allow()
 }
 
 /// Such a thread cannot take a signal of its own; its process does not survive it.
@@ -201,7 +210,10 @@ fn ring_calls_are_no_system_calls() {
     assert_eq!(try_open(NAME), Err(ODD));
     assert_eq!(open(&mut ring), Err(ENOENT));
     attach(&syscalls(on_nr(libc::SYS_io_uring_setup, errno(ODD))));
-    assert_eq!(sys!(libc::SYS_io_uring_setup, 8, [0u64; 15].as_ptr()), Err(ODD));
+    assert_eq!(
+        sys!(libc::SYS_io_uring_setup, 8, [0u64; 15].as_ptr()),
+        Err(ODD)
+    );
 }
 
 /// Rings are made in one thread while another one attaches: afterwards no ring is free of the layer.
@@ -252,7 +264,12 @@ fn workers_made_while_attaching() {
 /// A ring made by a confined thread and used by a free one: its SQPOLL thread stays as confined as its maker.
 fn law_3_inherited_whole_ring_of_a_confined_thread() {
     let maker = std::thread::spawn(|| {
-        attach(&Names::new().equal(NAME.to_bytes(), errno(ODD)).prefix(b"/", ALLOW).or_allow());
+        attach(
+            &Names::new()
+                .equal(NAME.to_bytes(), errno(ODD))
+                .prefix(b"/", ALLOW)
+                .or_allow(),
+        );
         Ring::sqpoll()
     });
     let mut ring = maker.join().expect("a ring");

@@ -35,12 +35,21 @@ impl Stretch {
             skip("this kernel has no userfaultfd");
         };
         let mut api = [0xaau64, 0, 0];
-        assert_eq!(sys!(libc::SYS_ioctl, &faults, UFFDIO_API, api.as_mut_ptr()), Ok(0), "UFFDIO_API");
+        assert_eq!(
+            sys!(libc::SYS_ioctl, &faults, UFFDIO_API, api.as_mut_ptr()),
+            Ok(0),
+            "UFFDIO_API"
+        );
         let start = map(2 * PAGE, libc::MAP_PRIVATE);
         write(start, &[0]);
         // UFFDIO_REGISTER_MODE_MISSING on the second page.
         let mut register = [start + PAGE as u64, PAGE as u64, 1, 0];
-        let done = sys!(libc::SYS_ioctl, &faults, UFFDIO_REGISTER, register.as_mut_ptr());
+        let done = sys!(
+            libc::SYS_ioctl,
+            &faults,
+            UFFDIO_REGISTER,
+            register.as_mut_ptr()
+        );
         assert_eq!(done, Ok(0), "UFFDIO_REGISTER");
         Stretch { faults, start }
     }
@@ -66,7 +75,12 @@ impl Stretch {
         let source = map(PAGE, libc::MAP_PRIVATE);
         write(source, tail);
         let mut copy = [self.start + PAGE as u64, source, PAGE as u64, 0, 0];
-        let done = sys!(libc::SYS_ioctl, &self.faults, UFFDIO_COPY, copy.as_mut_ptr());
+        let done = sys!(
+            libc::SYS_ioctl,
+            &self.faults,
+            UFFDIO_COPY,
+            copy.as_mut_ptr()
+        );
         assert_eq!(done, Ok(0), "UFFDIO_COPY");
     }
 }
@@ -91,14 +105,26 @@ const PLAIN: &str = "0123456789abcdef-";
 
 /// What is judged is what was copied: the early head with the tail that came later.
 fn law_2_stable_strings_copy_stretched_by_a_fault() {
-    let (early, late) = (format!("/evf-absent/early-{PLAIN}"), format!("/evf-absent/later-{PLAIN}"));
+    let (early, late) = (
+        format!("/evf-absent/early-{PLAIN}"),
+        format!("/evf-absent/later-{PLAIN}"),
+    );
     let rules = Names::new()
         .equal(format!("{early}tail").as_bytes(), errno(ODD))
         .equal(format!("{late}tail").as_bytes(), errno(libc::EBADMSG));
     attach(&rules.or_allow());
-    assert_eq!(stretched(early.as_bytes(), late.as_bytes(), b"tail\0"), Err(ODD));
-    assert_eq!(stretched(late.as_bytes(), early.as_bytes(), b"tail\0"), Err(libc::EBADMSG));
-    assert_eq!(stretched(early.as_bytes(), late.as_bytes(), b"other\0"), Err(ENOENT));
+    assert_eq!(
+        stretched(early.as_bytes(), late.as_bytes(), b"tail\0"),
+        Err(ODD)
+    );
+    assert_eq!(
+        stretched(late.as_bytes(), early.as_bytes(), b"tail\0"),
+        Err(libc::EBADMSG)
+    );
+    assert_eq!(
+        stretched(early.as_bytes(), late.as_bytes(), b"other\0"),
+        Err(ENOENT)
+    );
 }
 
 /// A name of more than 168 bytes: the head lies in one page, the tail, which is fetched by a second copy, in the missing one.
@@ -107,11 +133,23 @@ fn law_2_stable_strings_long_copy_stretched_by_a_fault() {
     let (early, late) = (head("early-"), head("later-"));
     let rules = Names::new()
         .suffix(format!("early-{PLAIN}tail").as_bytes(), errno(ODD))
-        .suffix(format!("later-{PLAIN}tail").as_bytes(), errno(libc::EBADMSG));
+        .suffix(
+            format!("later-{PLAIN}tail").as_bytes(),
+            errno(libc::EBADMSG),
+        );
     attach(&rules.or_allow());
-    assert_eq!(stretched(early.as_bytes(), late.as_bytes(), b"tail\0"), Err(ODD));
-    assert_eq!(stretched(late.as_bytes(), early.as_bytes(), b"tail\0"), Err(libc::EBADMSG));
-    assert_eq!(stretched(early.as_bytes(), late.as_bytes(), b"other\0"), Err(ENOENT));
+    assert_eq!(
+        stretched(early.as_bytes(), late.as_bytes(), b"tail\0"),
+        Err(ODD)
+    );
+    assert_eq!(
+        stretched(late.as_bytes(), early.as_bytes(), b"tail\0"),
+        Err(libc::EBADMSG)
+    );
+    assert_eq!(
+        stretched(early.as_bytes(), late.as_bytes(), b"other\0"),
+        Err(ENOENT)
+    );
 }
 
 /// The allowed file is used although the memory names the refused one by the time of the verdict, and the other way round.
@@ -121,9 +159,15 @@ fn law_2_stable_strings_head_rewritten_after_the_copy() {
     for start in ["aa", "bb"] {
         std::fs::write(format!("{}file", head(start)), start).expect("write");
     }
-    attach(&crate::program::deny_name(format!("{}file", head("bb")).as_bytes()));
+    attach(&crate::program::deny_name(
+        format!("{}file", head("bb")).as_bytes(),
+    ));
     let content = |early: &str, late: &str| {
-        let opened = own(stretched(head(early).as_bytes(), head(late).as_bytes(), b"file\0"));
+        let opened = own(stretched(
+            head(early).as_bytes(),
+            head(late).as_bytes(),
+            b"file\0",
+        ));
         opened.map(|fd| {
             let mut bytes = [0u8; 2];
             assert_eq!(sys!(libc::SYS_read, &fd, bytes.as_mut_ptr(), 2), Ok(2));

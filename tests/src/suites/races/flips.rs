@@ -39,7 +39,13 @@ impl Pair {
         let address = map(2 * PAGE, libc::MAP_PRIVATE | libc::MAP_32BIT);
         write(address, allowed.as_bytes());
         let differs = address + allowed.len() as u64 - 1;
-        Pair { address, differs, bytes: *b"ab", allowed, refused }
+        Pair {
+            address,
+            differs,
+            bytes: *b"ab",
+            allowed,
+            refused,
+        }
     }
 
     /// Both files exist; the refused one is refused from now on.
@@ -80,9 +86,14 @@ impl Pair {
             }
             done.store(true, Ordering::Relaxed);
         });
-        println!("{rounds} rounds: {allowed} allowed, {refused} refused, {reached} reached what is refused");
+        println!(
+            "{rounds} rounds: {allowed} allowed, {refused} refused, {reached} reached what is refused"
+        );
         assert_eq!(reached, 0, "the refused file was reached");
-        assert!(allowed > 0 && refused > 0, "no race: {allowed} allowed, {refused} refused");
+        assert!(
+            allowed > 0 && refused > 0,
+            "no race: {allowed} allowed, {refused} refused"
+        );
     }
 }
 
@@ -96,17 +107,23 @@ fn is_inode(fd: &std::os::fd::OwnedFd, inode: u64) -> bool {
 fn open_race(directory: &str, rounds: usize, open: impl Fn(u64) -> Ret) {
     let pair = Pair::files(directory);
     let inode = pair.inode_of_the_refused();
-    pair.race(rounds, |name| own(open(name)).map(|fd| is_inode(&fd, inode)));
+    pair.race(rounds, |name| {
+        own(open(name)).map(|fd| is_inode(&fd, inode))
+    });
 }
 
 fn law_2_stable_strings_open() {
-    open_race("/tmp/evf-race", 30_000, |name| sys!(libc::SYS_openat, AT_FDCWD, name, 0, 0));
+    open_race("/tmp/evf-race", 30_000, |name| {
+        sys!(libc::SYS_openat, AT_FDCWD, name, 0, 0)
+    });
 }
 
 /// The tail of a name of 1,000 bytes is fetched from user memory by another copy than its head.
 fn law_2_stable_strings_open_long_name() {
     let directory = format!("/tmp/evf-race/{}", format!("{}/", "d".repeat(99)).repeat(9));
-    open_race(&directory, 20_000, |name| sys!(libc::SYS_openat, AT_FDCWD, name, 0, 0));
+    open_race(&directory, 20_000, |name| {
+        sys!(libc::SYS_openat, AT_FDCWD, name, 0, 0)
+    });
 }
 
 fn law_2_stable_strings_stat() {
@@ -139,13 +156,16 @@ fn law_2_stable_strings_ia32_open() {
     if crate::sys::ia32::call(20, [0; 6]).is_err() {
         crate::harness::skip("this kernel has no 32-bit system calls");
     }
-    open_race("/tmp/evf-race", 20_000, |name| crate::sys::ia32::call(5, [name as u32, 0, 0, 0, 0, 0]));
+    open_race("/tmp/evf-race", 20_000, |name| {
+        crate::sys::ia32::call(5, [name as u32, 0, 0, 0, 0, 0])
+    });
 }
 
 fn ring_race(ring: Ring, rounds: usize) {
     let ring = std::cell::RefCell::new(ring);
     open_race("/tmp/evf-race", rounds, |name| {
-        ring.borrow_mut().call(opcode::OpenAt::new(Fd(AT_FDCWD), name as *const _).build())
+        ring.borrow_mut()
+            .call(opcode::OpenAt::new(Fd(AT_FDCWD), name as *const _).build())
     });
 }
 
@@ -162,7 +182,8 @@ fn law_2_stable_strings_connect() {
     let _ = std::fs::remove_dir_all("/tmp/evf-sockets");
     std::fs::create_dir("/tmp/evf-sockets").expect("mkdir");
     let pair = Pair::new("/tmp/evf-sockets");
-    let servers = [&pair.allowed, &pair.refused].map(|path| std::os::unix::net::UnixListener::bind(path).expect("bind"));
+    let servers = [&pair.allowed, &pair.refused]
+        .map(|path| std::os::unix::net::UnixListener::bind(path).expect("bind"));
     servers[1].set_nonblocking(true).expect("set_nonblocking");
     // struct sockaddr_un: the family is in front of the path.
     let address = map(PAGE, libc::MAP_PRIVATE);
@@ -170,7 +191,11 @@ fn law_2_stable_strings_connect() {
     write(address + 2, pair.allowed.as_bytes());
     let length = 2 + pair.allowed.len() + 1;
     let differs = address + 2 + pair.allowed.len() as u64 - 1;
-    let pair = Pair { address, differs, ..pair };
+    let pair = Pair {
+        address,
+        differs,
+        ..pair
+    };
     pair.race(5_000, |address| {
         let socket = own(sys!(libc::SYS_socket, AF_UNIX, SOCK_STREAM, 0)).expect("socket");
         sys!(libc::SYS_connect, &socket, address, length)?;
@@ -195,7 +220,11 @@ fn law_2_stable_strings_execve() {
     let shared = map(PAGE, libc::MAP_SHARED);
     write(shared, pair.allowed.as_bytes());
     let differs = shared + pair.allowed.len() as u64 - 1;
-    let pair = Pair { address: shared, differs, ..pair };
+    let pair = Pair {
+        address: shared,
+        differs,
+        ..pair
+    };
     pair.race(150, |name| {
         let pid = fork().expect("fork");
         if pid == 0 {

@@ -12,7 +12,12 @@ use crate::sys::{sys, try_open};
 const NAME: &std::ffi::CStr = c"/evf-absent/evf-traced";
 
 /// Functions that the module hooks.
-const HOOKED: [&str; 4] = ["do_getname", "do_getname_kernel", "__seccomp_permit_syscall", "security_task_alloc"];
+const HOOKED: [&str; 4] = [
+    "do_getname",
+    "do_getname_kernel",
+    "__seccomp_permit_syscall",
+    "security_task_alloc",
+];
 
 pub(super) fn tests() -> Vec<Test> {
     tests!("races";
@@ -44,7 +49,16 @@ fn tracefs(file: &str) -> std::path::PathBuf {
 
 fn mount_tracefs() {
     let _ = std::fs::create_dir("/tmp/evf-tracing");
-    if sys!(libc::SYS_mount, c"none", c"/tmp/evf-tracing", c"tracefs", 0, 0).is_err() {
+    if sys!(
+        libc::SYS_mount,
+        c"none",
+        c"/tmp/evf-tracing",
+        c"tracefs",
+        0,
+        0
+    )
+    .is_err()
+    {
         skip("this kernel has no tracefs");
     }
 }
@@ -87,7 +101,10 @@ fn probed(kind: char) {
     std::fs::write(&events, "").expect("remove the probes");
     let _ = sys!(libc::SYS_umount2, c"/tmp/evf-tracing", 0);
     assert_eq!(result, Ok(0));
-    assert!(trace.contains("probe0"), "the probe on do_getname saw nothing");
+    assert!(
+        trace.contains("probe0"),
+        "the probe on do_getname saw nothing"
+    );
 }
 
 fn law_5_fail_closed_under_kprobes_on_the_same_functions() {

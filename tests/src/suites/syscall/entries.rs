@@ -26,7 +26,14 @@ pub(super) fn tests() -> Vec<Test> {
 
 /// Refuses all calls of one architecture and number.
 fn on_arch(arch: u32, nr: u32, verdict: u32) -> Vec<Insn> {
-    vec![load(4), unless_equal_skip(arch, 3), load(0), unless_equal_skip(nr, 1), ret(verdict), ret(ALLOW)]
+    vec![
+        load(4),
+        unless_equal_skip(arch, 3),
+        load(0),
+        unless_equal_skip(nr, 1),
+        ret(verdict),
+        ret(ALLOW),
+    ]
 }
 
 fn need_ia32() {
@@ -58,7 +65,16 @@ fn ia32_numbers_are_not_native_numbers() {
 
 fn ia32_arguments_are_32_bits() {
     need_ia32();
-    let program = vec![load(4), unless_equal_skip(I386, 5), load(20), unless_equal_skip(0, 3), load(16), unless_equal_skip(0xffff_fff0, 1), ret(errno(70)), ret(ALLOW)];
+    let program = vec![
+        load(4),
+        unless_equal_skip(I386, 5),
+        load(20),
+        unless_equal_skip(0, 3),
+        load(16),
+        unless_equal_skip(0xffff_fff0, 1),
+        ret(errno(70)),
+        ret(ALLOW),
+    ];
     let seen = same(&[program], |board| {
         // close(-16): the upper half of the argument is zero, not a copy of the sign.
         board.ret(ia32::call(6, [0xffff_fff0, 0, 0, 0, 0, 0]));
@@ -82,8 +98,13 @@ fn ia32_trap() {
 
 fn ia32_kill() {
     need_ia32();
-    let seen = same(&[on_arch(I386, 24, KILL)], |board| board.ret(ia32::call(24, [0; 6])));
-    assert_eq!((seen.end, seen.values), (End::Signal(SIGSYS, false), vec![]));
+    let seen = same(&[on_arch(I386, 24, KILL)], |board| {
+        board.ret(ia32::call(24, [0; 6]))
+    });
+    assert_eq!(
+        (seen.end, seen.values),
+        (End::Signal(SIGSYS, false), vec![])
+    );
 }
 
 fn entry(board: &Board, rax: u64) {
@@ -125,11 +146,20 @@ fn number_minus_one() {
 
 fn law_5_fail_closed_unknown_numbers_are_judged() {
     for nr in [473i64, 500, 1000, 0x3fff_ffff, 0x7fff_ffff, -2, -4096] {
-        let seen = same(&[on_nr(nr, errno(70))], |board| entry(board, nr as u32 as u64));
+        let seen = same(&[on_nr(nr, errno(70))], |board| {
+            entry(board, nr as u32 as u64)
+        });
         assert_eq!(seen.well(), [-70], "number {nr}");
     }
     // Opted in: a default that refuses holds for numbers that nobody has heard of.
-    let allowed = [libc::SYS_exit_group, libc::SYS_prctl, libc::SYS_ioctl, libc::SYS_close, libc::SYS_munmap, libc::SYS_seccomp];
+    let allowed = [
+        libc::SYS_exit_group,
+        libc::SYS_prctl,
+        libc::SYS_ioctl,
+        libc::SYS_close,
+        libc::SYS_munmap,
+        libc::SYS_seccomp,
+    ];
     let mut program = vec![load(0)];
     for nr in allowed {
         program.extend([unless_equal_skip(nr as u32, 1), ret(ALLOW)]);
@@ -150,7 +180,10 @@ fn uretprobe_and_uprobe_pass() {
             // Both end a task that makes them from elsewhere with SIGILL or refuse with an errno of their own.
             entry(board, nr);
         });
-        assert!(!seen.values.contains(&-70), "call {nr} was judged: {seen:?}");
+        assert!(
+            !seen.values.contains(&-70),
+            "call {nr} was judged: {seen:?}"
+        );
     }
 }
 
@@ -200,18 +233,29 @@ fn sigreturn_is_judged() {
         let _ = sys!(libc::SYS_kill, crate::sys::getpid(), SIGSYS);
         board.put(2);
     });
-    assert_eq!((seen.end, seen.values), (End::Signal(SIGSYS, false), vec![1]));
+    assert_eq!(
+        (seen.end, seen.values),
+        (End::Signal(SIGSYS, false), vec![1])
+    );
 }
 
 fn exit_is_judged() {
     let seen = same(&[on_nr(libc::SYS_exit_group, KILL)], |board| board.put(1));
-    assert_eq!((seen.end, seen.values), (End::Signal(SIGSYS, false), vec![1]));
+    assert_eq!(
+        (seen.end, seen.values),
+        (End::Signal(SIGSYS, false), vec![1])
+    );
 }
 
 /// `nr` is signed in the record but compared as a number without sign.
 fn numbers_are_compared_unsigned() {
     use filters::insn::{JGT, JMP};
-    let program = vec![load(0), Insn::jump(JMP | JGT, 0x7fff_ffff, 0, 1), ret(errno(70)), ret(ALLOW)];
+    let program = vec![
+        load(0),
+        Insn::jump(JMP | JGT, 0x7fff_ffff, 0, 1),
+        ret(errno(70)),
+        ret(ALLOW),
+    ];
     let seen = same(&[program], |board| {
         entry(board, 0xffff_fff0);
         entry(board, SYS_getuid as u64);

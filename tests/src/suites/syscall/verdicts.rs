@@ -1,14 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0
 //! What each verdict does to the call and to the task.
 
-use filters::insn::{A, ADD, ALU, Insn, JMP, JSET, K, LD, LDX, LEN, MEM, MISC, RET, ST, TAX, TXA, X};
+use filters::insn::{
+    A, ADD, ALU, Insn, JMP, JSET, K, LD, LDX, LEN, MEM, MISC, RET, ST, TAX, TXA, X,
+};
 use filters::insn::{ABS, DIV, IMM, JA, JGE, JGT, LSH, MUL, NEG, RSH, SUB, XOR};
 use filters::verdict::{Action, Verdict};
 use libc::{SIGSYS, SYS_getppid, SYS_getuid};
 
 use crate::harness::{Test, tests};
 use crate::kernel;
-use crate::program::{ALLOW, KILL, errno, load, on_nr, on_nrs, ret, syscalls, trap, unless_equal_skip};
+use crate::program::{
+    ALLOW, KILL, errno, load, on_nr, on_nrs, ret, syscalls, trap, unless_equal_skip,
+};
 use crate::seccomp::same;
 use crate::sys::child::{Board, End, nap, run};
 use crate::sys::signal::{block, catch_sigsys, caught, ignore};
@@ -26,16 +30,22 @@ fn getuid(board: &Board) {
 pub(super) fn tests() -> Vec<Test> {
     let mut tests = Vec::new();
     for number in [1, 2, 13, 38, 133, 512, 4094, 4095] {
-        tests.push(Test::new(format!("syscall::errno_{number}_is_returned"), move || {
-            let seen = same(&[on_nr(SYS_getuid, errno(number))], getuid);
-            assert_eq!(seen.well(), [-i64::from(number)]);
-        }));
+        tests.push(Test::new(
+            format!("syscall::errno_{number}_is_returned"),
+            move || {
+                let seen = same(&[on_nr(SYS_getuid, errno(number))], getuid);
+                assert_eq!(seen.well(), [-i64::from(number)]);
+            },
+        ));
     }
     for number in [4096, 5000, 65535] {
-        tests.push(Test::new(format!("syscall::errno_{number}_is_cut_to_4095"), move || {
-            let seen = same(&[on_nr(SYS_getuid, errno(number))], getuid);
-            assert_eq!(seen.well(), [-4095]);
-        }));
+        tests.push(Test::new(
+            format!("syscall::errno_{number}_is_cut_to_4095"),
+            move || {
+                let seen = same(&[on_nr(SYS_getuid, errno(number))], getuid);
+                assert_eq!(seen.well(), [-4095]);
+            },
+        ));
     }
     tests.extend(tests!("syscall";
         errno_0_returns_zero_without_the_call, allow_lets_the_call_run, log_lets_the_call_run_and_logs, trap_delivers_sigsys, trap_data_reaches_the_signal,
@@ -49,7 +59,9 @@ pub(super) fn tests() -> Vec<Test> {
 }
 
 fn errno_0_returns_zero_without_the_call() {
-    let seen = same(&[on_nr(SYS_getppid, errno(0))], |board| board.ret(sys!(SYS_getppid)));
+    let seen = same(&[on_nr(SYS_getppid, errno(0))], |board| {
+        board.ret(sys!(SYS_getppid))
+    });
     assert_eq!(seen.well(), [0], "getppid of a child is never 0 by itself");
 }
 
@@ -70,7 +82,9 @@ fn log_lets_the_call_run_and_logs() {
     kernel::attach(&syscalls(on_nr(SYS_getuid, action(Action::Log))));
     assert_eq!(sys!(SYS_getuid), Ok(0));
     let lines = log.lines();
-    let line = lines.iter().find(|line| line.contains("evfilter") && line.contains("syscall.enter"));
+    let line = lines
+        .iter()
+        .find(|line| line.contains("evfilter") && line.contains("syscall.enter"));
     let line = line.unwrap_or_else(|| panic!("no line of evfilter in {lines:?}"));
     assert!(line.contains(&crate::sys::getpid().to_string()), "{line}");
 }
@@ -86,7 +100,11 @@ fn trap_delivers_sigsys() {
     });
     let words = seen.well();
     assert_eq!(words[0], SYS_getuid, "rax after the handler");
-    assert_eq!(words[1..5], [1, i64::from(SIGSYS), 0, 1], "count, signo, errno, SYS_SECCOMP");
+    assert_eq!(
+        words[1..5],
+        [1, i64::from(SIGSYS), 0, 1],
+        "count, signo, errno, SYS_SECCOMP"
+    );
     assert_eq!(words[6..8], [SYS_getuid, 0xc000_003e]);
 }
 
@@ -132,7 +150,10 @@ fn kill_process_ends_all_threads() {
         getuid(board);
         let _ = thread.join();
     });
-    assert_eq!((seen.end, seen.values), (End::Signal(SIGSYS, false), vec![]));
+    assert_eq!(
+        (seen.end, seen.values),
+        (End::Signal(SIGSYS, false), vec![])
+    );
 }
 
 /// The thread that is killed is not the first one.
@@ -145,7 +166,10 @@ fn kill_process_of_one_thread_of_many() {
             scope.spawn(|| getuid(board));
         });
     });
-    assert_eq!((seen.end, seen.values), (End::Signal(SIGSYS, false), vec![]));
+    assert_eq!(
+        (seen.end, seen.values),
+        (End::Signal(SIGSYS, false), vec![])
+    );
 }
 
 fn kill_process_while_ignored() {
@@ -154,12 +178,18 @@ fn kill_process_while_ignored() {
         block(SIGSYS);
         getuid(board);
     });
-    assert_eq!((seen.end, seen.values), (End::Signal(SIGSYS, false), vec![]));
+    assert_eq!(
+        (seen.end, seen.values),
+        (End::Signal(SIGSYS, false), vec![])
+    );
 }
 
 fn kill_thread_of_the_only_thread_kills_the_process() {
     let seen = same(&[on_nr(SYS_getuid, action(Action::KillThread))], getuid);
-    assert_eq!((seen.end, seen.values), (End::Signal(SIGSYS, false), vec![]));
+    assert_eq!(
+        (seen.end, seen.values),
+        (End::Signal(SIGSYS, false), vec![])
+    );
 }
 
 /// One thread is killed, the other one sees it gone and goes on.
@@ -190,9 +220,20 @@ fn kill_thread_ends_one_thread_of_two() {
 }
 
 fn law_5_fail_closed_unknown_action_kills() {
-    for raw in [0x0001_0000, 0x0007_0000, 0x7fb0_0000, 0x1234_5678, 0x7ffe_0000, 0x9000_0000] {
+    for raw in [
+        0x0001_0000,
+        0x0007_0000,
+        0x7fb0_0000,
+        0x1234_5678,
+        0x7ffe_0000,
+        0x9000_0000,
+    ] {
         let seen = same(&[on_nr(SYS_getuid, raw)], getuid);
-        assert_eq!((seen.end, seen.values), (End::Signal(SIGSYS, false), vec![]), "{raw:#x}");
+        assert_eq!(
+            (seen.end, seen.values),
+            (End::Signal(SIGSYS, false), vec![]),
+            "{raw:#x}"
+        );
     }
 }
 
@@ -212,7 +253,10 @@ fn refused_call_has_no_effect() {
         board.ret(sys!(libc::SYS_mkdir, name, 0o700));
         board.ret(sys!(libc::SYS_access, name, 0));
     });
-    assert_eq!(seen.well(), [-i64::from(libc::EPERM), -i64::from(libc::ENOENT)]);
+    assert_eq!(
+        seen.well(),
+        [-i64::from(libc::EPERM), -i64::from(libc::ENOENT)]
+    );
 }
 
 /// `errno | low bits of the first argument`, through A.
@@ -281,7 +325,13 @@ fn arithmetic_as_in_seccomp() {
             Insn::stmt(RET | A, 0),
             ret(ALLOW),
         ];
-        let values = [(0u32, 1u32), (1, 2), (0x8000_0000, 31), (0xffff_ffff, 5), (1234, 0x1_0003)];
+        let values = [
+            (0u32, 1u32),
+            (1, 2),
+            (0x8000_0000, 31),
+            (0xffff_ffff, 5),
+            (1234, 0x1_0003),
+        ];
         let seen = same(&[program], |board| {
             for (first, second) in values {
                 board.ret(sys!(libc::SYS_dup2, first, second));
@@ -318,7 +368,13 @@ fn length_of_the_record_is_64() {
 }
 
 fn jumps_as_in_seccomp() {
-    for (code, k) in [(JMP | JGT, 5), (JMP | JGE, 5), (JMP | JSET, 6), (JMP | JGT | X, 0), (JMP | JSET | X, 0)] {
+    for (code, k) in [
+        (JMP | JGT, 5),
+        (JMP | JGE, 5),
+        (JMP | JSET, 6),
+        (JMP | JGT | X, 0),
+        (JMP | JSET | X, 0),
+    ] {
         let program = vec![
             load(0),
             unless_equal_skip(libc::SYS_dup2 as u32, 7),
@@ -402,7 +458,14 @@ fn program_of_4096_instructions_runs() {
     assert_eq!(program.len(), 4096);
     assert_eq!(same(&[program.clone()], getuid).well(), [-72]);
     program.push(ret(ALLOW));
-    assert_eq!(kernel::try_load(&syscalls(program)).err(), Some(libc::EINVAL), "one more is too many");
+    assert_eq!(
+        kernel::try_load(&syscalls(program)).err(),
+        Some(libc::EINVAL),
+        "one more is too many"
+    );
     // Not a load at the wrong place: `LD | ABS` reads words only.
-    assert_eq!(kernel::try_load(&syscalls(vec![Insn::stmt(LD | ABS, 2), ret(ALLOW)])).err(), Some(libc::EINVAL));
+    assert_eq!(
+        kernel::try_load(&syscalls(vec![Insn::stmt(LD | ABS, 2), ret(ALLOW)])).err(),
+        Some(libc::EINVAL)
+    );
 }

@@ -32,7 +32,8 @@ const EPERM: u32 = errno(libc::EPERM);
 const ODD: u32 = errno(crate::program::ODD);
 
 fn both() -> [i64; 2] {
-    let value = |ret: crate::sys::Ret| ret.map_or_else(|errno| -i64::from(errno), |value| value as i64);
+    let value =
+        |ret: crate::sys::Ret| ret.map_or_else(|errno| -i64::from(errno), |value| value as i64);
     [value(sys!(SYS_getuid)), value(sys!(libc::SYS_getgid))]
 }
 
@@ -66,7 +67,10 @@ fn evfilter_kill_after_seccomp_allow() {
         attach(&syscalls(on_nr(SYS_getuid, KILL)));
         board.put(both()[0]);
     });
-    assert_eq!((seen.end, seen.values), (End::Signal(SIGSYS, false), vec![]));
+    assert_eq!(
+        (seen.end, seen.values),
+        (End::Signal(SIGSYS, false), vec![])
+    );
 }
 
 fn seccomp_kill_after_evfilter_allow() {
@@ -75,7 +79,10 @@ fn seccomp_kill_after_evfilter_allow() {
         install(&on_nr(SYS_getuid, KILL));
         board.put(both()[0]);
     });
-    assert_eq!((seen.end, seen.values), (End::Signal(SIGSYS, false), vec![]));
+    assert_eq!(
+        (seen.end, seen.values),
+        (End::Signal(SIGSYS, false), vec![])
+    );
 }
 
 /// Either errno is right, letting the call run is not.
@@ -88,9 +95,15 @@ fn seccomp_errno_and_layer_errno_both_refuse() {
 /// What a task can ask about seccomp is about seccomp.
 fn seccomp_mode_is_not_changed_by_a_layer() {
     attach(&syscalls(vec![ret(ALLOW)]));
-    assert_eq!(sys!(libc::SYS_prctl, libc::PR_GET_SECCOMP, 0, 0, 0, 0), Ok(0));
+    assert_eq!(
+        sys!(libc::SYS_prctl, libc::PR_GET_SECCOMP, 0, 0, 0, 0),
+        Ok(0)
+    );
     install(&[ret(ALLOW)]);
-    assert_eq!(sys!(libc::SYS_prctl, libc::PR_GET_SECCOMP, 0, 0, 0, 0), Ok(2));
+    assert_eq!(
+        sys!(libc::SYS_prctl, libc::PR_GET_SECCOMP, 0, 0, 0, 0),
+        Ok(2)
+    );
 }
 
 /// SECCOMP_MODE_STRICT allows four calls; a layer narrows even them.
@@ -98,7 +111,14 @@ fn strict_mode_under_a_layer() {
     let strict = |deed: fn()| {
         run(move |board| {
             attach(&syscalls(on_nr(libc::SYS_write, ODD)));
-            let mode = sys!(libc::SYS_prctl, libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_STRICT, 0, 0, 0);
+            let mode = sys!(
+                libc::SYS_prctl,
+                libc::PR_SET_SECCOMP,
+                libc::SECCOMP_MODE_STRICT,
+                0,
+                0,
+                0
+            );
             board.ret(mode);
             board.ret(sys!(libc::SYS_write, 1, c"", 0));
             deed();
@@ -115,7 +135,10 @@ fn strict_mode_under_a_layer() {
 
 fn seccomp_killed_by_layer_of_seccomp_call() {
     attach(&syscalls(on_nr(libc::SYS_seccomp, ODD)));
-    assert_eq!(crate::seccomp::try_install(&[ret(ALLOW)], 0), Err(crate::program::ODD));
+    assert_eq!(
+        crate::seccomp::try_install(&[ret(ALLOW)], 0),
+        Err(crate::program::ODD)
+    );
 }
 
 /// A tracer with CAP_SYS_ADMIN may suspend seccomp (checkpoint and restore); layers stay in force.
@@ -132,7 +155,11 @@ fn law_4_suspend_seccomp_does_not_suspend_layers() {
     child.until(1);
     assert_eq!(seize(child.pid, PTRACE_O_SUSPEND_SECCOMP), Ok(0));
     let seen = child.wait();
-    assert_eq!(seen.well(), [1, -76, 0], "getuid is judged, seccomp's getgid is suspended");
+    assert_eq!(
+        seen.well(),
+        [1, -76, 0],
+        "getuid is judged, seccomp's getgid is suspended"
+    );
 }
 
 /// A tracer that is just as confined, and a seccomp filter of the tracee that calls it: it changes the number after seccomp has looked.
@@ -163,7 +190,11 @@ fn law_4_seccomp_trace_cannot_change_the_judged_call() {
         let end = go_on(libc::PTRACE_CONT, pid, 0);
         board.put(i64::from(end));
     });
-    assert_eq!(seen.well(), [-76, 0], "getuid ran although the layer refuses it");
+    assert_eq!(
+        seen.well(),
+        [-76, 0],
+        "getuid ran although the layer refuses it"
+    );
 }
 
 /// The tracer changes the number at the stop before the call: the new number is what is judged.
@@ -176,7 +207,15 @@ fn law_4_tracer_cannot_change_the_number_before_judgement() {
     });
     let pid = child.pid;
     next_stop(pid);
-    assert_eq!(ptrace(libc::PTRACE_SETOPTIONS, pid, 0, u64::from(PTRACE_O_TRACESYSGOOD)), Ok(0));
+    assert_eq!(
+        ptrace(
+            libc::PTRACE_SETOPTIONS,
+            pid,
+            0,
+            u64::from(PTRACE_O_TRACESYSGOOD)
+        ),
+        Ok(0)
+    );
     loop {
         let stop = go_on(libc::PTRACE_SYSCALL, pid, 0);
         assert_eq!(stop >> 8, SIGTRAP | 0x80, "{stop:#x}");
@@ -197,11 +236,17 @@ fn law_4_user_notification_continue_is_still_judged() {
     attach(&syscalls(on_nr(SYS_getuid, ODD)));
     no_new_privs();
     // SECCOMP_FILTER_FLAG_NEW_LISTENER
-    let listener = crate::seccomp::try_install(&on_nr(SYS_getuid, notify), 1 << 3).expect("listener");
+    let listener =
+        crate::seccomp::try_install(&on_nr(SYS_getuid, notify), 1 << 3).expect("listener");
     let answered = std::thread::spawn(move || {
         let mut notification = [0u64; 10];
         // SECCOMP_IOCTL_NOTIF_RECV, SECCOMP_IOCTL_NOTIF_SEND
-        sys!(libc::SYS_ioctl, listener, 0xc050_2100u32, notification.as_mut_ptr())?;
+        sys!(
+            libc::SYS_ioctl,
+            listener,
+            0xc050_2100u32,
+            notification.as_mut_ptr()
+        )?;
         let answer = [notification[0], 0, 1 << 32];
         sys!(libc::SYS_ioctl, listener, 0xc018_2101u32, answer.as_ptr())
     });
@@ -224,7 +269,10 @@ fn tsync_under_a_layer() {
             both()
         });
         no_new_privs();
-        assert_eq!(crate::seccomp::try_install(&on_nr(libc::SYS_getgid, EPERM), 1), Ok(0));
+        assert_eq!(
+            crate::seccomp::try_install(&on_nr(libc::SYS_getgid, EPERM), 1),
+            Ok(0)
+        );
         drop(go);
         assert_eq!(thread.join().ok(), Some([-76, -1]));
         assert_eq!(both(), [-76, -1]);

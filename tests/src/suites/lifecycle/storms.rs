@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The life of many tasks under the module: forks, ends, kills, and the memory that they must give back.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use super::super::races::Stretch;
+use super::{NAME, and_loaded_again, unload};
+use crate::harness::{Test, tests};
+use crate::kernel::{attach, layers, load, restrict, try_control};
+use crate::program::{ODD, allow_all, deny_name};
+use crate::sys::child::{exit, nap, run, start};
+use crate::sys::memory::Shared;
+use crate::sys::{clone, sys, try_open};
+
+pub(super) fn tests() -> Vec<Test> {
+    tests!("lifecycle";
+        law_3_inherited_whole_10000_forks,
+        exit_storm_of_processes,
+        exit_storm_of_threads,
+        exit_storm_while_attaching,
+        exec_storm,
+        law_8_bounded_memory_comes_back,
+        killed_while_asleep_in_getname,
+        confined_zombie_is_no_obstacle_once_reaped,
+        security_sequence_can_be_read,
+    )
+}
+
+/// Every one of them is judged; on one emulated processor they take some ten milliseconds each at worst.
+fn law_3_inherited_whole_10000_forks() {
+    attach(&deny_name(NAME.to_bytes()));
+    for count in 0..10_000 {
+        let flags =
+            libc::CLONE_VFORK | libc::SIGCHLD | if count % 2 == 0 { libc::CLONE_VM } else { 0 };
+        assert_eq!(clone::open_in_clone(flags, NAME), Err(ODD), "fork {count}");
+    }
+}
+
+fn exit_storm_of_processes() {
+    attach(&deny_name(NAME.to_bytes()));
+    for _ in 0..10 {
+        let go = Shared::<AtomicBool>::new();
+        let children: Vec<_> = (0..64)
+            .map(|_| {
+                start(|board| {
+                    while !go.load(Ordering::SeqCst) {
+                        let _ = sys!(libc::SYS_sched_yield);
+                    }
+                    board.ret(try_open(NAME));
+                })
+            })
+            .collect();
+        go.store(true, Ordering::SeqCst);
+        for child in children {
+            assert_eq!(child.wait().well(), [-76]);
+        }
+    }
+}
+
+/// Many threads, each under layers of its own, end at once by `exit_group`.
+fn exit_storm_of_threads() {
+    for _ in 0..10 {
+        let seen = run(|board| {
+            let gate = std::sync::Barrier::new(33);
+            let gate: &'static std::sync::Barrier = Box::leak(Box::new(gate));
+            for _ in 0..32 {
+                std::thread::spawn(|| {
+                    attach(&deny_name(NAME.to_bytes()));
+                    gate.wait();
+                    loop {
+                        assert_eq!(try_open(NAME), Err(ODD));
+                    }
+                });
+            }
+            gate.wait();
+            board.put(1);
+            exit(0);
+        });
+        assert_eq!(seen.well(), [1]);
+    }
+}
+
+/// Tasks are killed at any point of loading, attaching and opening.
+fn exit_storm_while_attaching() {
+    for round in 0..100u64 {
+        let child = start(|board| {
+            board.put(1);
+            loop {
+                let filter = load(&deny_name(NAME.to_bytes()));
+                if crate::kernel::try_restrict(&filter).is_err() {
+                    nap(1);
+                }
+            }
+        });
+        child.until(1);
+        for _ in 0..round * 300 {
+            std::hint::spin_loop();
+        }
+        child.kill();
+    }
+    assert!(try_control().is_ok());
+}
+
+fn exec_storm() {
+    attach(&deny_name(NAME.to_bytes()));
+    for _ in 0..100 {
+        let status = std::process::Command::new("/bin/busybox")
+            .arg("true")
+            .status();
+        assert!(status.expect("exec").success());
+    }
+}
+
+/// Bytes of slab memory in use.
+fn slab() -> i64 {
+    let text = std::fs::read_to_string("/proc/meminfo").expect("/proc/meminfo");
+    let line = text.lines().find(|line| line.starts_with("SUnreclaim"));
+    let word = line.and_then(|line| line.split_whitespace().nth(1));
+    word.and_then(|word| word.parse().ok()).expect("SUnreclaim")
+}
+
+/// 3,000 domains and filters of some 70 KiB each come and go; a leak of one part in a hundred would show.
+fn law_8_bounded_memory_comes_back() {
+    let image = {
+        let mut names = crate::program::Names::new();
+        for at in 0..16u8 {
+            names = names.equal(&[at + 1; 4000], crate::program::errno(ODD));
+        }
+        names.or_allow()
+    };
+    let round = || {
+        let seen = run(|board| {
+            for _ in 0..10 {
+                attach(&image);
+            }
+            board.put(i64::from(layers()));
+        });
+        assert_eq!(seen.well(), [10]);
+    };
+    // The first rounds fill caches that stay.
+    (0..20).for_each(|_| round());
+    nap(300);
+    let before = slab();
+    (0..300).for_each(|_| round());
+    nap(1000);
+    let grown = slab() - before;
+    assert!(
+        grown < 3000,
+        "the kernel's memory has grown by {grown} KiB over 3000 filters of 64 KiB"
+    );
+}
+
+/// A confined task that sleeps in the copy of a name is killed there.
+fn killed_while_asleep_in_getname() {
+    for _ in 0..10 {
+        let sleeping = Shared::<AtomicU64>::new();
+        let child = start(|_| {
+            attach(&deny_name(NAME.to_bytes()));
+            let stretch = Stretch::new();
+            let name = stretch.head(b"/evf-absent/evf-0123456789abcdef-");
+            std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    stretch.wait();
+                    sleeping.store(1, Ordering::SeqCst);
+                    nap(60_000);
+                });
+                let _ = sys!(libc::SYS_open, name, 0, 0);
+            });
+        });
+        for _ in 0..5000 {
+            if sleeping.load(Ordering::SeqCst) == 1 {
+                break;
+            }
+            nap(1);
+        }
+        assert_eq!(
+            sleeping.load(Ordering::SeqCst),
+            1,
+            "the task does not sleep"
+        );
+        child.kill();
+    }
+    and_loaded_again(unload);
+}
+
+fn confined_zombie_is_no_obstacle_once_reaped() {
+    let child = start(|_| attach(&allow_all()));
+    nap(200);
+    child.wait();
+    and_loaded_again(unload);
+}
+
+/// Seed 003: a number that user space can read to know which security fixes are in the running module.
+fn security_sequence_can_be_read() {
+    assert!(crate::kernel::info().security_sequence >= 1);
+    let filter = load(&allow_all());
+    crate::sys::no_new_privs();
+    restrict(&filter);
+    assert_eq!(
+        crate::kernel::info().security_sequence,
+        uapi::control::SECURITY_SEQUENCE
+    );
+}
