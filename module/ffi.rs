@@ -78,7 +78,9 @@ impl ModulePin {
     /// For a caller that nothing keeps the module loaded for; `None` if it is on its way out.
     pub(crate) fn try_new() -> Option<ModulePin> {
         // SAFETY: Runs in the module's text, which `rmmod` frees only after a grace period for the hook that led here.
-        unsafe { bindings::try_module_get(this_module()) }.then_some(ModulePin(()))
+        let got = unsafe { bindings::try_module_get(this_module()) };
+        // Not `then_some`: a pin made in vain would be dropped, and give back what was never got.
+        got.then(|| ModulePin(()))
     }
 }
 
