@@ -6,6 +6,8 @@
  * of it. Exit status: 0 whatever the opens gave, 1 if the policy could not be
  * put into force, 2 for a wrong command line.
  */
+#define _POSIX_C_SOURCE 200809L
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>

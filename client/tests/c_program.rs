@@ -32,7 +32,7 @@ fn library() -> Result<PathBuf, Box<dyn Error>> {
 /// Compiles `source` to `program`, with warnings as errors.
 fn compile(source: &Path, program: &Path) -> Result<(), Box<dyn Error>> {
     let output = Command::new("cc")
-        .args(["-std=c11", "-Wall", "-Wextra", "-Werror", "-D_GNU_SOURCE"])
+        .args(["-std=c11", "-Wall", "-Wextra", "-Werror"])
         .arg("-I")
         .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("include"))
         .arg(source)

@@ -4,6 +4,8 @@
  * and a message, and never a crash. Run in a directory with good.evf and
  * bad.evf; whether the module is there does not matter.
  */
+#define _POSIX_C_SOURCE 200809L
+
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>

@@ -80,8 +80,7 @@ pub(crate) fn section(image: &[u8], start: usize) -> Result<(Section, usize), Re
             .ok_or(Refusal::image(Reason::BadLength))
     };
     let number = field(0)?;
-    let event =
-        Event::from_number(number).ok_or(Refusal::image(Reason::UnknownEvent(number)))?;
+    let event = Event::from_number(number).ok_or(Refusal::image(Reason::UnknownEvent(number)))?;
     let refuse = |reason| Refusal::program(event, reason);
 
     let size = field(1)? as usize;

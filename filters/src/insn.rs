@@ -113,7 +113,12 @@ pub struct Insn {
 impl Insn {
     /// An instruction without jump offsets.
     pub const fn stmt(code: u16, k: u32) -> Insn {
-        Insn { code, jt: 0, jf: 0, k }
+        Insn {
+            code,
+            jt: 0,
+            jf: 0,
+            k,
+        }
     }
 
     /// A conditional jump.

@@ -164,7 +164,10 @@ impl fmt::Display for Reason {
             Reason::NoSuchString(n) => write!(f, "there is no string constant {n}"),
             Reason::NoSuchTable(n) => write!(f, "there is no table {n}"),
             Reason::NeedleTooLong(n) => {
-                write!(f, "search for a string of {n} bytes, more than 64; use a table")
+                write!(
+                    f,
+                    "search for a string of {n} bytes, more than 64; use a table"
+                )
             }
             Reason::TooCostly => f.write_str("the program costs more than 65536 units"),
             Reason::ActionNotPossible(raw) => {

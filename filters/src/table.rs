@@ -161,11 +161,9 @@ impl<'a> Table<'a> {
     fn dense(&self, node: Node, byte: u8) -> Option<u32> {
         let lowest = self.edge(node.data)?;
         match (byte as u32).checked_sub(lowest) {
-            Some(index) if (index as usize) < node.count => self.edge(
-                node.data
-                    .checked_add(1)?
-                    .checked_add(index as usize)?,
-            ),
+            Some(index) if (index as usize) < node.count => {
+                self.edge(node.data.checked_add(1)?.checked_add(index as usize)?)
+            }
             _ => Some(node.default),
         }
     }

@@ -7,7 +7,8 @@
 use crate::event::Schema;
 use crate::insn::*;
 use crate::limits::{
-    COMPARE_COST, LAYER_COST, MATCH_COST, MAX_INSNS, MAX_NEEDLE_BYTES, MAX_STACK_COST, MAX_STRING_BYTES, SCRATCH_WORDS, SEARCH_COST,
+    COMPARE_COST, LAYER_COST, MATCH_COST, MAX_INSNS, MAX_NEEDLE_BYTES, MAX_STACK_COST,
+    MAX_STRING_BYTES, SCRATCH_WORDS, SEARCH_COST,
 };
 use crate::program::Program;
 use crate::refusal::{Reason, Refusal};
@@ -22,9 +23,7 @@ pub(crate) fn verify(program: &Program<'_>, workspace: &mut Workspace) -> Result
     let mut scratch = Scratch::new(workspace, len);
     let mut cost = LAYER_COST;
     for at in 0..len {
-        let insn = program
-            .insn(at)
-            .ok_or(refuse(at, Reason::JumpOutside))?;
+        let insn = program.insn(at).ok_or(refuse(at, Reason::JumpOutside))?;
         instruction(program, schema, insn).map_err(|reason| refuse(at, reason))?;
         jumps(insn, at, len).map_err(|reason| refuse(at, reason))?;
         scratch
@@ -121,9 +120,7 @@ fn instruction(program: &Program<'_>, schema: &Schema, insn: Insn) -> Result<(),
     let k = insn.k;
     match insn.code {
         LD_ABS if k >= schema.record_bytes || k & 3 != 0 => Err(Reason::LoadOutsideRecord(k)),
-        LD_MEM | LDX_MEM | ST | STX if k as usize >= SCRATCH_WORDS => {
-            Err(Reason::NoSuchScratch(k))
-        }
+        LD_MEM | LDX_MEM | ST | STX if k as usize >= SCRATCH_WORDS => Err(Reason::NoSuchScratch(k)),
         ALU_DIV_K if k == 0 => Err(Reason::DivisionByZero),
         ALU_LSH_K | ALU_RSH_K if k >= 32 => Err(Reason::ShiftTooFar(k)),
         RET_K => constant_verdict(schema, k),

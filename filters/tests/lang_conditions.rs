@@ -285,6 +285,52 @@ fn words(count: usize) -> impl Strategy<Value = Vec<u32>> {
     prop::collection::vec(word, count)
 }
 
+/// The numbers that a condition names, with their fields.
+fn borders(cond: &Cond, found: &mut Vec<(Number, i128)>) {
+    match cond {
+        Cond::Number(number, test) => match test {
+            Test::Compare(_, value) => found.push((*number, *value)),
+            Test::In(ranges) => {
+                for (low, high) in ranges {
+                    found.extend([(*number, *low), (*number, *high)]);
+                }
+            }
+            Test::Masked(mask, value, _) => {
+                found.push((*number, i128::from(value | !mask)));
+                found.push((*number, i128::from(*value)));
+            }
+            Test::Has(mask) => found.push((*number, i128::from(*mask))),
+        },
+        Cond::Text(..) => {}
+        Cond::Not(inner) => borders(inner, found),
+        Cond::And(parts) | Cond::Or(parts) => {
+            for part in parts {
+                borders(part, found);
+            }
+        }
+    }
+}
+
+/// Puts numbers that the rules name, or their neighbours, into a random record: what is wrong is wrong at a border.
+fn aim(words: &mut [u32], rules: &[Cond], picks: &[(prop::sample::Index, i128)]) {
+    let mut found = Vec::new();
+    for rule in rules {
+        borders(rule, &mut found);
+    }
+    for (pick, delta) in picks.iter().filter(|_| !found.is_empty()) {
+        let (number, value) = found[pick.index(found.len())];
+        let value = (value + delta) as u64;
+        words[number.offset / 4] = value as u32;
+        if number.offset < 64 && number.bits == 64 {
+            words[number.offset / 4 + 1] = (value >> 32) as u32;
+        }
+    }
+}
+
+fn picks() -> impl Strategy<Value = Vec<(prop::sample::Index, i128)>> {
+    prop::collection::vec((any::<prop::sample::Index>(), -1..=1i128), 0..4)
+}
+
 fn compiled(source: &str) -> Compiled {
     match compile("test.evf", source, &Memory::new()) {
         Ok(policy) => policy,
@@ -323,7 +369,7 @@ proptest! {
     #[test]
     fn rules_on_arguments_decide_as_they_read(
         rules in prop::collection::vec(cond(leaves(OPENAT)), 1..4),
-        records in prop::collection::vec(words(16), 1..20),
+        records in prop::collection::vec((words(16), picks()), 1..20),
     ) {
         let mut source = String::from("on syscall.enter {\n");
         for (rule, errno) in rules.iter().zip(ERRNOS) {
@@ -332,7 +378,8 @@ proptest! {
         source += "allow close\ndefault kill-thread\n}\n";
         // A rule behind one that always holds is refused, rightly.
         let Ok(policy) = compile("test.evf", &source, &Memory::new()) else { return Ok(()) };
-        for words in records {
+        for (mut words, picks) in records {
+            aim(&mut words, &rules, &picks);
             let mut record = OwnedRecord::new(Event::SyscallEnter);
             for (at, word) in words.iter().enumerate().skip(2) {
                 record.set_word(at * 4, *word);
@@ -350,7 +397,7 @@ proptest! {
             prop_oneof![2 => cond(prop_oneof![2 => text_test(), 1 => leaves(GETNAME)].boxed()), 3 => text_test()],
             1..5,
         ),
-        records in prop::collection::vec((words(20), path()), 1..20),
+        records in prop::collection::vec((words(20), picks(), path()), 1..20),
     ) {
         let mut source = String::from("on vfs.getname {\n");
         for (rule, errno) in rules.iter().zip(ERRNOS) {
@@ -358,7 +405,8 @@ proptest! {
         }
         source += "default log\n}\n";
         let Ok(policy) = compile("test.evf", &source, &Memory::new()) else { return Ok(()) };
-        for (mut words, path) in records {
+        for (mut words, picks, path) in records {
+            aim(&mut words, &rules, &picks);
             words[18] = path.len() as u32;
             let mut record = OwnedRecord::new(Event::VfsGetname);
             for (at, word) in words.iter().enumerate() {
@@ -420,4 +468,27 @@ fn a_thousand_rules_are_explained_by_their_value() {
         .expect("it")
         .len();
     assert!(insns < 20, "{insns} instructions");
+}
+
+/// Many directories behind a search: the search gets a table of its own, and the order of the rules stays what it is.
+#[test]
+fn searches_before_many_directories_keep_the_image_small() {
+    let mut source = String::from("on vfs.getname {\ndeny EPERM path contains \"..\"\n");
+    for i in 0..600 {
+        source += &format!("allow path under \"/srv/projects/{i}/module\"\n");
+    }
+    source += "deny ENOENT path suffix \".key\"\ndefault deny EACCES\n}\n";
+    let policy = compiled(&source);
+    for (path, expected) in [
+        ("/srv/projects/7/module/..", Verdict::errno(1)),
+        ("/srv/projects/7/module/a.key", Verdict::ALLOW),
+        ("/srv/projects/600/module/a.key", Verdict::errno(2)),
+        ("/srv/projects/600/module", Verdict::errno(13)),
+    ] {
+        let mut record = OwnedRecord::new(Event::VfsGetname);
+        record.set_string(0, path.as_bytes());
+        assert_eq!(verdict(&policy, &record), expected, "{path}");
+    }
+    let bytes = policy.image.len();
+    assert!(bytes < 60_000, "{bytes} bytes");
 }

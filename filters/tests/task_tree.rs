@@ -400,6 +400,39 @@ fn law_3_inherited_whole_a_worker_made_during_an_attach_is_covered() {
     }
 }
 
+/// The other side of that race: a whole worker comes into being after the attach has looked who is there.
+#[test]
+fn law_3_inherited_whole_a_worker_made_behind_an_attachs_back_is_covered() {
+    for steps in 0..=5 {
+        let filter = refusing(1);
+        let tree = Tree::new();
+        let worker = fork(&tree, 0, Kind::Worker);
+        let mut attachment = Attach::begin(&tree, 0, filter.clone()).expect("free to attach");
+        for _ in 0..steps {
+            assert_eq!(attachment.step(false), Progress::Going);
+        }
+        let child = match Fork::begin(&tree, worker, Kind::Worker) {
+            Some(mut creation) => loop {
+                match creation.step(false) {
+                    Progress::Done(child) => break child.expect("memory"),
+                    // Its creator was narrowed in between: it waits for the attach, which is then tested by the other test.
+                    Progress::Blocked => return,
+                    Progress::Going => {}
+                }
+            },
+            None => unreachable!("a worker is free to make another"),
+        };
+        assert_eq!(finish_attach(attachment), Ok(()));
+        for task in [0, worker, child] {
+            let layers = tree.task(task).expect("alive");
+            assert!(
+                layers.layers().iter().any(|layer| layer.same(&filter)),
+                "task {task} escaped an attach that had taken {steps} steps"
+            );
+        }
+    }
+}
+
 #[test]
 fn law_3_inherited_whole_a_fork_that_cannot_give_the_domain_fails() {
     let tree = Tree::new();

@@ -262,7 +262,14 @@ fn compile(
     let mut gcc = kit
         .root()
         .inside(&compiler)
-        .args(["-static", "-O2", "-Wall", "-Wextra", "-Werror", "-std=gnu11"])
+        .args([
+            "-static",
+            "-O2",
+            "-Wall",
+            "-Wextra",
+            "-Werror",
+            "-std=gnu11",
+        ])
         .arg(format!("-I{}", include.display()))
         .arg(source.display().to_string())
         .arg(library.display().to_string())

@@ -93,6 +93,13 @@ mod tests {
     }
 
     #[test]
+    fn a_gap_of_one_number_stays_a_gap() {
+        let odd = ranges(&[(1, 1), (3, 3)]);
+        assert_eq!(odd.0, [(1, 1), (3, 3)]);
+        assert!(!odd.covers(2, 2));
+    }
+
+    #[test]
     fn complement_is_its_own_inverse() {
         for set in [
             ranges(&[]),

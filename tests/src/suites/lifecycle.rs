@@ -25,7 +25,8 @@ pub(super) fn tests() -> Vec<Test> {
     load_with_ftrace_switched_off_is_refused, load_and_unload_100_times, load_and_unload_under_load, unload_with_a_task_asleep_in_getname,
     );
     let rows = rows.into_iter().chain(storms::tests());
-    rows.map(|test| test.limit(900)).collect()
+    // Each load and each unload waits for several grace periods: seconds on a busy host.
+    rows.map(|test| test.limit(1800)).collect()
 }
 
 fn insmod() -> Ret {

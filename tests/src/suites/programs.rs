@@ -37,6 +37,8 @@ on vfs.getname {
     deny EXDEV path under "/srv"
     deny EXDEV path contains "../"
     allow path under "/usr", "/lib", "/lib64", "/bin", "/etc", "/proc", "/dev", "/sys", "/tmp", "/home/sandbox"
+    # Some programs look at each directory on the way.
+    allow path == "/", "/home"
     deny EACCES path prefix "/"
     default allow
 }
@@ -107,7 +109,9 @@ fn sandboxed(script: &str) -> std::process::Command {
 }
 
 fn busybox_under_the_sandbox_policy() {
-    let script = "B=/home/sandbox/busybox; cd /home/sandbox; $B rm -rf w; $B mkdir w; echo hello > w/f; $B cat w/f; $B cp w/f w/g; $B ls w; $B mv w/g w/h; $B ls w; $B rm -r w";
+    // This policy allows whole names only: relative ones begin with no allowed directory.
+    let script = "B=/home/sandbox/busybox; W=/home/sandbox/w; $B rm -rf $W; $B mkdir $W; echo hello > $W/f; $B cat $W/f; \
+                  $B cp $W/f $W/g; $B ls $W; $B mv $W/g $W/h; $B ls $W; $B rm -r $W";
     assert_eq!(succeeds(&mut sandboxed(script)), "hello\nf\ng\nf\nh\n");
 }
 
@@ -120,17 +124,13 @@ fn busybox_is_refused_outside() {
 }
 
 fn busybox_cannot_make_links() {
-    for link in ["ln -s /etc/shadow l", "ln busybox l"] {
-        let text = ends_with(
-            1,
-            &mut sandboxed(&format!(
-                "cd /home/sandbox; rm -f l; /home/sandbox/busybox {link}"
-            )),
-        );
-        assert!(
-            text.contains("not implemented") || text.contains("not permitted"),
-            "{link}: {text}"
-        );
+    for link in [
+        "ln -s /etc/shadow /home/sandbox/l",
+        "ln /home/sandbox/busybox /home/sandbox/l",
+    ] {
+        let script = format!("B=/home/sandbox/busybox; $B rm -f /home/sandbox/l; $B {link}");
+        let text = ends_with(1, &mut sandboxed(&script));
+        assert!(text.contains("not implemented"), "{link}: {text}");
         assert!(std::fs::symlink_metadata("/home/sandbox/l").is_err());
     }
 }

@@ -219,6 +219,7 @@ fn confined_task_may_look_at_itself() {
 /// Tried as an ordinary user: with CAP_PERFMON the kernel lets `maps`, `environ` and `auxv` be read whatever a security hook says
 /// (`may_access_mm` in kernel/fork.c).
 fn law_7_unprivileged_proc_files_of_a_freer_task() {
+    assert_eq!(sys!(libc::SYS_chdir, c"/"), Ok(0));
     become_user(1000);
     let child = target(|| {});
     let pid = child.pid;

@@ -19,6 +19,12 @@ const MAX_RETURNS: usize = 512;
 /// Patterns that never decide for which the reason is searched.
 const MAX_EXPLAINED: usize = 100;
 
+/// Patterns of a run up to which searches and literals share a table.
+const MAX_MIXED: usize = 256;
+
+/// Changes between rules with and without searches in a run that may be split.
+const MAX_PARTS: usize = 8;
+
 /// A rule.
 #[derive(Clone, Debug)]
 pub(crate) struct PlainRule {
@@ -69,6 +75,7 @@ pub(crate) fn generate(
     let mut at = 0;
     while at < rules.len() {
         let run = run_length(&rules[at..]);
+        let run = same_kind(&rules[at..at + run]);
         let patterns = rules[at..at + run]
             .iter()
             .filter_map(PlainRule::text)
@@ -100,6 +107,31 @@ fn run_length(rules: &[PlainRule]) -> usize {
         .iter()
         .take_while(|rule| rule.text().is_some_and(|(other, _)| other == field))
         .count()
+}
+
+/// How many rules of the run go into one table.
+///
+/// All of them, unless there are many: a search in the table of many literals goes along with every one of them, so that no state is a plain
+/// literal any more and the table grows tenfold. Then rules with and without searches get tables of their own, as long as that makes only a few.
+fn same_kind(run: &[PlainRule]) -> usize {
+    let open = |rule: &PlainRule| {
+        let patterns = rule.text().map_or(&[][..], |(_, patterns)| patterns);
+        patterns.iter().any(Pattern::is_open)
+    };
+    let patterns: usize = run
+        .iter()
+        .filter_map(PlainRule::text)
+        .map(|(_, patterns)| patterns.len())
+        .sum();
+    let changes = run
+        .windows(2)
+        .filter(|pair| open(&pair[0]) != open(&pair[1]))
+        .count();
+    if patterns <= MAX_MIXED || changes > MAX_PARTS {
+        return run.len();
+    }
+    let first = run.first().is_some_and(open);
+    run.iter().take_while(|rule| open(rule) == first).count()
 }
 
 fn table_run(

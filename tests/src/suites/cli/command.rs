@@ -62,7 +62,7 @@ fn info_inside_counts_layers() {
 fn info_without_the_module_fails() {
     let blind = policy(
         "blind",
-        "policy blind\non syscall.enter { deny EINVAL prctl default allow }\non vfs.getname { deny ENOENT path == \"/dev/evfilter\" default allow }\n",
+        "policy blind\non syscall.enter {\n deny EINVAL prctl\n default allow\n}\non vfs.getname {\n deny ENOENT path == \"/dev/evfilter\"\n default allow\n}\n",
     );
     let text = ends_with(1, evf_run(&[&blind]).args([EVF, "info"]));
     assert!(text.starts_with("evf: "), "{text}");
@@ -81,7 +81,7 @@ fn run_of_a_killed_program() {
     use std::os::unix::process::ExitStatusExt;
     let killer = policy(
         "killer",
-        "policy killer\non syscall.enter { kill sethostname default allow }\n",
+        "policy killer\non syscall.enter {\n kill sethostname\n default allow\n}\n",
     );
     let output = evf_run(&[&killer])
         .args([
@@ -192,7 +192,7 @@ fn run_second_policy_after_prctl_is_refused() {
     secrets();
     let no_prctl = policy(
         "no-prctl",
-        "policy no-prctl\non syscall.enter { deny EPERM prctl default allow }\n",
+        "policy no-prctl\non syscall.enter {\n deny EPERM prctl\n default allow\n}\n",
     );
     let mut run = evf_run(&[&no_prctl, &deny_secret()]);
     let text = ends_with(1, run.args(["/bin/cat", "/tmp/evf-secret/file"]));
@@ -200,7 +200,7 @@ fn run_second_policy_after_prctl_is_refused() {
     // A layer that refuses ioctl ends the chain: nothing runs.
     let no_ioctl = policy(
         "no-ioctl",
-        "policy no-ioctl\non syscall.enter { deny EPERM ioctl default allow }\n",
+        "policy no-ioctl\non syscall.enter {\n deny EPERM ioctl\n default allow\n}\n",
     );
     let text = ends_with(
         125,
@@ -272,7 +272,7 @@ fn run_a_compiled_image() {
 fn run_a_seccomp_policy() {
     let no_mkdir = policy(
         "no-mkdir",
-        "policy no-mkdir\non syscall.enter { deny EXDEV mkdir, mkdirat default allow }\n",
+        "policy no-mkdir\non syscall.enter {\n deny EXDEV mkdir, mkdirat\n default allow\n}\n",
     );
     let text = ends_with(
         1,

@@ -22,7 +22,10 @@ const ROWS: &[(&str, Deed)] = &[
     }),
 ];
 
-const SOCKETS: &[(&str, fn(&Address) -> Ret)] = &[
+/// What a row of sockets does with an address.
+type Send = fn(&Address) -> Ret;
+
+const SOCKETS: &[(&str, Send)] = &[
     ("bind_unix", |address| {
         let (at, len) = address.parts();
         sys!(libc::SYS_bind, &socket(SOCK_STREAM)?, at, len)

@@ -216,7 +216,7 @@ fn law_3_inherited_whole_exec() {
 fn law_3_inherited_whole_exec_by_another_thread() {
     let (mine, theirs) = crate::sys::message::pair();
     let child = start(|_| {
-        let _ = on_a_thread(move || {
+        let failed = on_a_thread(move || {
             confine();
             assert!(sys!(libc::SYS_dup2, &theirs, 2).is_ok());
             let argv = [
@@ -226,14 +226,14 @@ fn law_3_inherited_whole_exec_by_another_thread() {
                 std::ptr::null(),
             ];
             let none = [0u64; 1];
-            let failed = sys!(
+            sys!(
                 libc::SYS_execve,
                 c"/bin/busybox",
                 argv.as_ptr(),
                 none.as_ptr()
-            );
-            panic!("execve: {failed:?}");
+            )
         });
+        panic!("execve: {failed:?}");
     });
     let mut text = String::new();
     let mut part = [0u8; 256];
