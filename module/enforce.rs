@@ -8,7 +8,7 @@ use filters::verdict::Action;
 use kernel::bindings;
 
 use crate::ffi::{self, Task};
-use crate::hooks::Functions;
+use crate::symbol::Functions;
 
 /// Whether the event goes on.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -12,6 +12,7 @@ mod event;
 mod ffi;
 mod filter;
 mod hooks;
+mod symbol;
 mod task;
 
 use kernel::prelude::*;

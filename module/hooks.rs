@@ -10,10 +10,10 @@ mod task;
 use core::ffi::CStr;
 
 use kernel::prelude::*;
-use kernel::str::CString;
 use kernel::sync::SetOnce;
 
-use crate::ffi::{self, Function, Trampoline};
+use crate::ffi::{self, Trampoline};
+use crate::symbol::{self, Functions};
 
 /// A kernel function and what it is directed through.
 struct AttachPoint {
@@ -33,48 +33,6 @@ const ATTACH_POINTS: [AttachPoint; 9] = [
     ptrace::TRACEME,
     prctl::PRCTL,
 ];
-
-/// Kernel functions that are called and not exported.
-pub(crate) struct Functions {
-    pub(crate) force_sig_seccomp: Function,
-    pub(crate) security_task_free: Function,
-}
-
-static FUNCTIONS: SetOnce<Functions> = SetOnce::new();
-
-impl Functions {
-    /// The functions; `None` before [`attach`], when no hook can ask.
-    pub(crate) fn get() -> Option<&'static Functions> {
-        FUNCTIONS.as_ref()
-    }
-
-    fn find() -> Result<Functions> {
-        Ok(Functions {
-            force_sig_seccomp: find(c"force_sig_seccomp")?,
-            security_task_free: find(c"security_task_free")?,
-        })
-    }
-}
-
-fn find(symbol: &CStr) -> Result<Function> {
-    for suffix in CLONES {
-        if ffi::function(&clone_of(symbol, suffix)?).is_ok() {
-            pr_err!("not loaded: this kernel was built with copies of {symbol:?} ({suffix})\n");
-            return Err(EOPNOTSUPP);
-        }
-    }
-    ffi::function(symbol).inspect_err(|_| {
-        pr_err!("not loaded: this kernel has no function {symbol:?}, or none that can be probed\n");
-    })
-}
-
-/// What gcc appends to the names of the copies that it makes of a function. A call through a copy would pass by the hook.
-const CLONES: [&str; 3] = [".constprop.0", ".isra.0", ".part.0"];
-
-fn clone_of(symbol: &CStr, suffix: &str) -> Result<CString> {
-    let name = symbol.to_str().map_err(|_| EINVAL)?;
-    CString::try_from_fmt(fmt!("{name}{suffix}"))
-}
 
 /// Set when nothing can fail any more: until then nobody is let in, because an open descriptor does not keep a module whose init fails.
 static OPEN: SetOnce<()> = SetOnce::new();
@@ -106,10 +64,10 @@ pub(crate) fn attach() -> Result<Attached> {
         pr_err!("not loaded: the layout of a record differs from its schema\n");
         return Err(EINVAL);
     }
-    FUNCTIONS.populate(Functions::find()?);
+    Functions::find()?;
     let mut attached = Attached { count: 0 };
     for (index, point) in ATTACH_POINTS.iter().enumerate() {
-        let function = find(point.symbol)?;
+        let function = symbol::find(point.symbol)?;
         ffi::hook(index, function, point.trampoline).inspect_err(|error| {
             let symbol = point.symbol;
             if *error == EBUSY {

@@ -43,6 +43,10 @@ static FILTER_FOPS: Fops = Fops(bindings::file_operations {
 
 /// All pointers in our arguments are 64-bit numbers in a struct, so a 32-bit caller needs no translation; the address of that struct
 /// itself arrives as a zero-extended number.
+///
+/// # Safety
+///
+/// Called by the kernel on a descriptor with `CONTROL_FOPS`.
 unsafe extern "C" fn control_ioctl(
     _file: *mut bindings::file,
     cmd: c_uint,
@@ -51,6 +55,9 @@ unsafe extern "C" fn control_ioctl(
     kernel::error::from_result(|| crate::control::ioctl(cmd, arg).map(|value| value as c_long))
 }
 
+/// # Safety
+///
+/// Called by the kernel, once, when a file with `FILTER_FOPS` goes.
 unsafe extern "C" fn filter_release(
     _inode: *mut bindings::inode,
     file: *mut bindings::file,

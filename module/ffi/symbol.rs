@@ -37,7 +37,7 @@ pub(crate) fn function(name: &CStr) -> Result<Function> {
 impl Function {
     /// `int force_sig_seccomp(int syscall, int reason, bool force_coredump)` on this function.
     pub(crate) fn force_sig_seccomp(self, nr: u32, reason: u16, force_coredump: bool) {
-        // SAFETY: `hooks::Functions::find` gives the address of `force_sig_seccomp` to this call and no other.
+        // SAFETY: `symbol::Functions::find` gives the address of `force_sig_seccomp` to this call and no other.
         unsafe {
             evf_call(
                 self.0,
@@ -50,7 +50,7 @@ impl Function {
 
     /// `void security_task_free(struct task_struct *task)` on this function.
     pub(crate) fn security_task_free(self, task: Task) {
-        // SAFETY: `hooks::Functions::find` gives the address of `security_task_free` to this call and no other; the task is one whose
+        // SAFETY: `symbol::Functions::find` gives the address of `security_task_free` to this call and no other; the task is one whose
         // security_task_alloc has just succeeded and of which the caller, copy_process, will hear that it has failed.
         unsafe { evf_call(self.0, task.as_ptr() as usize, 0, 0) };
     }

@@ -51,6 +51,9 @@ impl Task {
 
     /// Whether `look` holds for every thread of the task's process, and for the task itself should it have left that already.
     pub(crate) fn all_threads<F: Fn(Task) -> bool>(self, _rcu: &rcu::Guard, look: F) -> bool {
+        /// # Safety
+        ///
+        /// `task` must be valid and `look` point to an `F`.
         unsafe extern "C" fn call<F: Fn(Task) -> bool>(
             task: *mut c_void,
             look: *const c_void,

@@ -5,8 +5,9 @@
 use kernel::bindings;
 use kernel::prelude::*;
 
-use super::{AttachPoint, Functions};
+use super::AttachPoint;
 use crate::ffi::{self, Answer, Task, Trampoline};
+use crate::symbol::Functions;
 use crate::task;
 
 extern "C" {

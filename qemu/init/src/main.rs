@@ -19,8 +19,12 @@ const MODULE: &str = "/lib/modules/evfilter.ko";
 const WANTS_MODULE: &str = "/etc/evf/module";
 const COMMAND: &str = "/etc/evf/run";
 
-/// Warnings and worse reach the console; the module's own notices would be printed into the middle of test lines.
-const CONSOLE_LEVEL: &str = "5\n";
+/// Kernel settings. Warnings and worse reach the console; the module's own notices would be printed into the middle of
+/// test lines.
+const SETTINGS: [(&str, &str); 2] = [
+    ("/proc/sys/kernel/printk", "5\n"),
+    ("/proc/sys/kernel/hostname", "evfilter\n"),
+];
 
 fn main() {
     // Nobody reads a panic message of PID 1 after the machine is gone: say it, then end like any other failure.
@@ -41,8 +45,10 @@ fn main() {
 /// Brings the guest up and runs the command; the command's exit status.
 fn guest() -> Result<i32, String> {
     mounts::mount_all()?;
-    if let Err(error) = fs::write("/proc/sys/kernel/printk", CONSOLE_LEVEL) {
-        eprintln!("init: /proc/sys/kernel/printk: {error}");
+    for (place, value) in SETTINGS {
+        if let Err(error) = fs::write(place, value) {
+            eprintln!("init: {place}: {error}");
+        }
     }
     service::loopback_up()?;
     let command = command()?;

@@ -28,7 +28,7 @@ pub(crate) struct Shared<T> {
 unsafe impl<T: Sync> Sync for Shared<T> {}
 
 impl<T> Shared<T> {
-    /// Maps the memory; it stays for the life of the process. `T` must be valid when all its bytes are zero, as atomics are.
+    /// Maps the memory; it stays until [`Shared::unmap`]. `T` must be valid when all its bytes are zero, as atomics are.
     #[track_caller]
     pub(crate) fn new() -> Shared<T> {
         let address = map(size_of::<T>().next_multiple_of(PAGE), libc::MAP_SHARED);
@@ -37,13 +37,19 @@ impl<T> Shared<T> {
             owner: PhantomData,
         }
     }
+
+    /// Gives the memory back.
+    pub(crate) fn unmap(self) {
+        let bytes = size_of::<T>().next_multiple_of(PAGE);
+        assert_eq!(sys!(libc::SYS_munmap, self.address, bytes), Ok(0), "munmap");
+    }
 }
 
 impl<T> Deref for Shared<T> {
     type Target = T;
 
     fn deref(&self) -> &T {
-        // SAFETY: the mapping is large enough, page aligned, zeroed and never unmapped; used with atomics only, for which zero is valid
+        // SAFETY: the mapping is large enough, page aligned, zeroed and unmapped only by value; used with atomics only, for which zero is valid
         // and which other processes may change.
         unsafe { &*self.address }
     }

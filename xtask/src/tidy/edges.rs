@@ -20,7 +20,7 @@ const CRATES: [(&str, &[&str]); 8] = [
 ];
 
 /// The parts of the module, by how far they are from the root: an arrow leads to a higher number.
-const RANKS: [(&str, u32); 13] = [
+const RANKS: [(&str, u32); 14] = [
     ("evfilter_main", 0),
     ("hooks", 1),
     ("control", 2),
@@ -32,6 +32,7 @@ const RANKS: [(&str, u32); 13] = [
     ("trace", 3),
     ("domain", LEAVES),
     ("filter", LEAVES),
+    ("symbol", LEAVES),
     ("ffi", LEAVES),
     ("limits", 5),
 ];

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Kernel functions by name: which are needed, and which must not be used.
+
+use core::ffi::CStr;
+
+use kernel::prelude::*;
+use kernel::str::CString;
+use kernel::sync::SetOnce;
+
+use crate::ffi::{self, Function};
+
+/// Kernel functions that are called and not exported.
+pub(crate) struct Functions {
+    pub(crate) force_sig_seccomp: Function,
+    pub(crate) security_task_free: Function,
+}
+
+static FUNCTIONS: SetOnce<Functions> = SetOnce::new();
+
+impl Functions {
+    /// The functions; `None` before [`Functions::find`], when no hook can ask.
+    pub(crate) fn get() -> Option<&'static Functions> {
+        FUNCTIONS.as_ref()
+    }
+
+    /// Finds them all, once, when the module is loaded.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`find`].
+    pub(crate) fn find() -> Result {
+        FUNCTIONS.populate(Functions {
+            force_sig_seccomp: find(c"force_sig_seccomp")?,
+            security_task_free: find(c"security_task_free")?,
+        });
+        Ok(())
+    }
+}
+
+/// The kernel function of this name; the kernel log says why if there is none to be used.
+///
+/// # Errors
+///
+/// `ENOENT` if it is missing or cannot be probed, `EOPNOTSUPP` if the compiler has made copies of it.
+pub(crate) fn find(symbol: &CStr) -> Result<Function> {
+    for suffix in CLONES {
+        if ffi::function(&clone_of(symbol, suffix)?).is_ok() {
+            pr_err!("not loaded: this kernel was built with copies of {symbol:?} ({suffix})\n");
+            return Err(EOPNOTSUPP);
+        }
+    }
+    ffi::function(symbol).inspect_err(|_| {
+        pr_err!("not loaded: this kernel has no function {symbol:?}, or none that can be probed\n");
+    })
+}
+
+/// What gcc appends to the names of the copies that it makes of a function. A call through a copy would pass by the hook.
+const CLONES: [&str; 3] = [".constprop.0", ".isra.0", ".part.0"];
+
+fn clone_of(symbol: &CStr, suffix: &str) -> Result<CString> {
+    let name = symbol.to_str().map_err(|_| EINVAL)?;
+    CString::try_from_fmt(fmt!("{name}{suffix}"))
+}
