@@ -96,8 +96,8 @@ pub(crate) fn log(what: &CStr, event: &CStr, layer: u32, verdict: u32, nr: u32) 
     // SAFETY: Both strings are NUL-terminated.
     unsafe {
         evf_log(
-            what.as_ptr().cast(),
-            event.as_ptr().cast(),
+            what.as_char_ptr(),
+            event.as_char_ptr(),
             layer,
             verdict,
             nr as i32,

@@ -141,7 +141,7 @@ impl<'a> Table<'a> {
 
     /// The ranges ascend and are disjoint: the byte's is found by halving.
     fn sparse(&self, node: Node, byte: u8) -> Option<u32> {
-        let byte = byte as u32;
+        let byte = u32::from(byte);
         let (mut low, mut high) = (0, node.count);
         while low < high {
             let middle = low.midpoint(high);
@@ -160,7 +160,7 @@ impl<'a> Table<'a> {
 
     fn dense(&self, node: Node, byte: u8) -> Option<u32> {
         let lowest = self.edge(node.data)?;
-        match (byte as u32).checked_sub(lowest) {
+        match u32::from(byte).checked_sub(lowest) {
             Some(index) if (index as usize) < node.count => {
                 self.edge(node.data.checked_add(1)?.checked_add(index as usize)?)
             }

@@ -148,7 +148,7 @@ fn constant_verdict(schema: &Schema, raw: u32) -> Result<(), Reason> {
         return Err(Reason::ActionNotPossible(raw));
     }
     let data = raw & DATA_MASK;
-    if action == Action::Errno && (data == 0 || data > schema.max_errno as u32) {
+    if action == Action::Errno && (data == 0 || data > u32::from(schema.max_errno)) {
         return Err(Reason::ErrnoNotPossible(data));
     }
     Ok(())

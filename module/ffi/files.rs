@@ -88,7 +88,7 @@ fn new_fd(name: &'static CStr, fops: &'static Fops, private: *mut c_void) -> Res
     // SAFETY: Name and operations are static.
     let fd = unsafe {
         anon_inode_getfd(
-            name.as_ptr().cast(),
+            name.as_char_ptr(),
             ptr::from_ref(&fops.0).cast(),
             private,
             flags as i32,
@@ -137,7 +137,7 @@ impl Device {
             misc <- kernel::types::Opaque::try_ffi_init(|slot: *mut bindings::miscdevice| {
                 let mut misc: bindings::miscdevice = pin_init::zeroed();
                 misc.minor = bindings::MISC_DYNAMIC_MINOR as c_int;
-                misc.name = c"evfilter".as_ptr().cast();
+                misc.name = c"evfilter".as_char_ptr();
                 misc.fops = &CONTROL_FOPS.0;
                 misc.mode = 0o666;
                 // SAFETY: `slot` is valid for a write and will not move.

@@ -40,7 +40,7 @@ impl Filename {
         // nobody else has the pointer yet. Rust's bindings know the struct's size but not this field.
         let name = unsafe {
             let field = self.0.byte_add(evf_filename_name).cast::<*const c_char>();
-            CStr::from_ptr(field.read().cast())
+            CStr::from_char_ptr(field.read())
         };
         Some(name.to_bytes())
     }

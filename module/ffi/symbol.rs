@@ -28,7 +28,7 @@ pub(crate) struct Function(usize);
 /// `ENOENT` if there is none, or none that a probe can be placed on.
 pub(crate) fn function(name: &CStr) -> Result<Function> {
     // SAFETY: `name` is NUL-terminated.
-    match unsafe { evf_symbol(name.as_ptr().cast()) } {
+    match unsafe { evf_symbol(name.as_char_ptr()) } {
         0 => Err(ENOENT),
         address => Ok(Function(address)),
     }

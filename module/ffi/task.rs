@@ -61,11 +61,11 @@ impl Task {
             // SAFETY: `look` is the closure given below; the list walk hands us a valid task.
             unsafe { Task::from_raw(task.cast()).is_some_and(&*look.cast::<F>()) }
         }
+        if !look(self) {
+            return false;
+        }
         // SAFETY: The RCU read lock is held, and `call` gets the closure that it expects.
-        look(self)
-            && unsafe {
-                evf_all_threads(self.as_ptr().cast(), call::<F>, ptr::from_ref(&look).cast())
-            }
+        unsafe { evf_all_threads(self.as_ptr().cast(), call::<F>, ptr::from_ref(&look).cast()) }
     }
 
     fn flags(self) -> u32 {

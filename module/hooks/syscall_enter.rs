@@ -42,7 +42,7 @@ extern "C" fn evf_on_permit_syscall() -> Answer {
         return Answer::CONTINUE;
     }
     // The original must not run without seccomp in use: it would find no mode that it knows and stop the machine.
-    Answer::refuse(permit() as isize)
+    Answer::refuse(isize::from(permit()))
 }
 
 /// The same, for a task that also uses seccomp, which has already had its say.
