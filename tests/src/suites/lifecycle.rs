@@ -203,7 +203,7 @@ fn load_with_ftrace_switched_off_is_refused() {
         assert_eq!(insmod(), Ok(0));
     });
     if !switched.load(Ordering::SeqCst) {
-        skip("ftrace cannot be switched off here");
+        skip("this kernel no longer lets ftrace be switched off");
     }
 }
 
