@@ -21,10 +21,13 @@ const TAIL: usize = 40;
 /// How long QEMU may take to go away after the sentinel.
 const POWER_OFF: Duration = Duration::from_secs(20);
 
+/// The longest time without one byte while the kernel boots, which talks all the time.
+const BOOT_SILENCE: Duration = Duration::from_secs(60);
+
 /// When a guest is given up.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
-    /// The longest time without one byte on the console.
+    /// The longest time without one byte on the console, once user space runs; before that at most a minute.
     pub(crate) silence: Duration,
     /// The longest time altogether.
     pub(crate) total: Duration,
@@ -104,6 +107,11 @@ impl Outcome {
         faults
     }
 
+    /// Whether the kernel fell silent before it had started user space, without having complained.
+    pub(crate) fn hung_before_init(&self) -> bool {
+        matches!(self.end, End::Silence(_)) && self.to_init.is_none() && self.splats.is_empty()
+    }
+
     /// The faults with the end of the console and where all of it is.
     pub(crate) fn report(&self) -> String {
         let mut text = self.faults().join("\n");
@@ -178,10 +186,10 @@ pub(crate) fn follow(
     let mut pending = Vec::new();
     let mut heard = Instant::now();
     loop {
-        let silence = if outcome.exit.is_some() {
-            POWER_OFF
-        } else {
-            limits.silence
+        let silence = match (outcome.exit, outcome.to_init) {
+            (Some(_), _) => POWER_OFF,
+            (None, Some(_)) => limits.silence,
+            (None, None) => limits.silence.min(BOOT_SILENCE),
         };
         let left = silence
             .saturating_sub(heard.elapsed())
@@ -208,7 +216,7 @@ pub(crate) fn follow(
                 outcome.end = if began.elapsed() >= limits.total {
                     End::Timeout(limits.total)
                 } else {
-                    End::Silence(limits.silence)
+                    End::Silence(silence)
                 };
                 break;
             }
@@ -307,6 +315,22 @@ mod tests {
         assert_eq!(outcome.end, End::Silence(Duration::from_secs_f32(0.3)));
         assert!(outcome.took < Duration::from_secs(10));
         assert!(outcome.faults()[0].contains("silent"));
+    }
+
+    #[test]
+    fn silence_before_user_space_is_told_from_silence_after_it() {
+        let (outcome, _) = guest("echo booting; exec sleep 30", 0.3, 20.0);
+        assert!(outcome.hung_before_init());
+        let (outcome, _) = guest(
+            "echo '[ 1.0] Run /init as init process'; exec sleep 30",
+            0.3,
+            20.0,
+        );
+        assert!(outcome.to_init.is_some() && !outcome.hung_before_init());
+        let (outcome, _) = guest("echo '[    1.000001] BUG: all is lost'; exec sleep 30", 0.3, 20.0);
+        assert!(!outcome.hung_before_init());
+        let (outcome, _) = guest("echo booting", 20.0, 20.0);
+        assert!(!outcome.hung_before_init());
     }
 
     #[test]

@@ -186,16 +186,31 @@ impl Prepared {
     }
 
     /// Boots the guest and follows it to its end.
+    ///
+    /// QEMU sometimes loses the wake-up of the second CPU when the host is busy, and the kernel then waits for it for ever, long before anything of
+    /// ours is loaded. Such a boot is tried once more, and the output says so.
     pub(crate) fn boot(
         &self,
         overlay: &Overlay,
         limits: Limits,
-        line: impl FnMut(&Line<'_>, &str),
+        mut line: impl FnMut(&Line<'_>, &str),
     ) -> Result<Outcome> {
         // An oops ends the run at once instead of leaving a guest that hangs.
         let (machine, _scratch) = self.machine(overlay, "oops=panic", false)?;
-        let command = self.qemu.command(&machine, self.accel)?;
-        boot::follow(command, &console_log(&self.workspace), limits, line)
+        let mut attempt = |log: &Path| {
+            let command = self.qemu.command(&machine, self.accel)?;
+            boot::follow(command, log, limits, &mut line)
+        };
+        let log = console_log(&self.workspace);
+        let outcome = attempt(&log)?;
+        if !outcome.hung_before_init() {
+            return Ok(outcome);
+        }
+        eprintln!(
+            "the kernel hung before user space began; booting it once more (console of the first boot: {})",
+            log.display()
+        );
+        attempt(&log.with_extension("second.log"))
     }
 
     /// Boots the guest on this terminal, until it goes off.
