@@ -18,6 +18,7 @@ use crate::event::Event;
 use crate::insn::INSN_BYTES;
 use crate::limits::{MAX_IMAGE_BYTES, MAX_INSNS, MAX_STRINGS, MAX_TABLES};
 use crate::refusal::{Reason, Refusal};
+use crate::verifier::Findings;
 
 /// First word of an image: "EVF1".
 pub const MAGIC: u32 = u32::from_le_bytes(*b"EVF1");
@@ -45,8 +46,8 @@ pub(crate) struct Section {
     pub(crate) strings: Range<usize>,
     pub(crate) tables: Range<usize>,
     pub(crate) pool: Range<usize>,
-    /// What one run costs at most; set once the program is verified.
-    pub(crate) cost: u32,
+    /// Set once the program is verified.
+    pub(crate) findings: Findings,
 }
 
 /// Reads the image's header; returns the number of programs.
@@ -125,7 +126,7 @@ pub(crate) fn section(image: &[u8], start: usize) -> Result<(Section, usize), Re
             strings,
             tables,
             pool,
-            cost: 0,
+            findings: Findings::default(),
         },
         end,
     ))

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The instruction set: classic BPF in the dialect of seccomp, and string instructions.
+//! The instruction set: classic BPF in the dialect of seccomp, string instructions, and one that asks who is calling.
 //!
 //! An instruction is a `struct sock_filter` (`include/uapi/linux/filter.h`): 16 bits of code, two 8-bit jump offsets, a 32-bit operand, in
-//! little-endian order. Classic BPF leaves the upper half of the code zero; there the string instructions have their own bit ([`STRING`]), so a
+//! little-endian order. Classic BPF leaves the upper half of the code zero; there our own instructions have their bit ([`EXTENSION`]), so a
 //! program for seccomp is a program here, byte for byte, and no seccomp program can be taken for one with strings.
 //!
 //! The loads are those that `seccomp_check_filter` accepts: aligned words of the record, its length, constants and
@@ -82,20 +82,29 @@ pub const TAX: u16 = 0x00;
 /// A becomes X.
 pub const TXA: u16 = 0x80;
 
-/// Marks a string instruction: a bit that classic BPF never sets.
-pub const STRING: u16 = 0x0100;
+/// Marks an instruction of ours: a bit that classic BPF never sets.
+pub const EXTENSION: u16 = 0x0100;
 /// String jump: the field equals the constant.
-pub const SEQ: u16 = STRING | JMP;
+pub const SEQ: u16 = EXTENSION | JMP;
 /// String jump: the field begins with the constant.
-pub const SPREFIX: u16 = STRING | JMP | 0x10;
+pub const SPREFIX: u16 = EXTENSION | JMP | 0x10;
 /// String jump: the field ends with the constant.
-pub const SSUFFIX: u16 = STRING | JMP | 0x20;
+pub const SSUFFIX: u16 = EXTENSION | JMP | 0x20;
 /// String jump: the constant occurs in the field.
-pub const SCONTAINS: u16 = STRING | JMP | 0x30;
+pub const SCONTAINS: u16 = EXTENSION | JMP | 0x30;
 /// String jump: the field is the constant, or a path below it ("/lib" covers "/lib" and "/lib/x", never "/library").
-pub const SUNDER: u16 = STRING | JMP | 0x40;
+pub const SUNDER: u16 = EXTENSION | JMP | 0x40;
 /// String load: A becomes the value that an automaton table gives to the field, 0 for no match.
-pub const SMATCH: u16 = STRING | LD;
+pub const SMATCH: u16 = EXTENSION | LD;
+
+/// X becomes an id of the calling task, as the task itself sees it: [`SELF_PROCESS`] or [`SELF_THREAD`].
+///
+/// What seccomp cannot say: "only to itself", in a way that holds for the children too.
+pub const SELF: u16 = EXTENSION | LDX;
+/// Operand of [`SELF`]: the id of the process, as `getpid` returns it.
+pub const SELF_PROCESS: u32 = 0;
+/// Operand of [`SELF`]: the id of the thread, as `gettid` returns it.
+pub const SELF_THREAD: u32 = 1;
 
 /// One instruction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

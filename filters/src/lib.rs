@@ -15,6 +15,7 @@
 #[cfg(feature = "lang")]
 extern crate std;
 
+pub mod by_number;
 pub mod event;
 pub mod image;
 pub mod insn;
@@ -26,6 +27,7 @@ pub mod program;
 pub mod record;
 pub mod refusal;
 pub mod stack;
+pub mod strict;
 pub mod table;
 pub mod verdict;
 mod verifier;

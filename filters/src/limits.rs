@@ -30,6 +30,9 @@ pub const MAX_NEEDLE_BYTES: usize = 64;
 /// Edges of a sparse node of a table; more than that need a dense node.
 pub const MAX_SPARSE_EDGES: usize = 16;
 
+/// System call numbers of each architecture that a layer's verdict by number is kept for; larger ones are always asked about.
+pub const NUMBERED_CALLS: usize = 512;
+
 /// Words of scratch memory: `BPF_MEMWORDS` of `include/uapi/linux/filter.h`.
 pub const SCRATCH_WORDS: usize = 16;
 
@@ -42,8 +45,8 @@ pub const MAX_STRING_BYTES: usize = 4096;
 /// Automaton tables of one program.
 pub const MAX_TABLES: usize = 64;
 
-/// Bytes of a whole policy image.
-pub const MAX_IMAGE_BYTES: usize = 16 << 20;
+/// Bytes of a whole policy image; ten thousand rules take less than one MiB.
+pub const MAX_IMAGE_BYTES: usize = 4 << 20;
 
 /// Largest errno: `MAX_ERRNO` of `include/linux/err.h`. A larger value in a verdict is cut to it, as in seccomp.
 pub const MAX_ERRNO: u32 = 4095;

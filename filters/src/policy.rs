@@ -10,7 +10,7 @@ use crate::record::Record;
 use crate::refusal::{Reason, Refusal};
 use crate::stack::Layer;
 use crate::verdict::Verdict;
-use crate::verifier;
+use crate::verifier::{self, Findings};
 use crate::vm;
 
 pub use crate::verifier::Workspace;
@@ -40,7 +40,7 @@ impl<B: Deref<Target = [u8]>> Policy<B> {
             let event = section.event;
             let program = Program::view(&image, &section)
                 .ok_or(Refusal::program(event, Reason::BadLength))?;
-            section.cost = verifier::verify(&program, workspace)?;
+            section.findings = verifier::verify(&program, workspace)?;
             match sections.get_mut(event.number() as usize) {
                 Some(place @ None) => *place = Some(section),
                 _ => return Err(Refusal::program(event, Reason::DuplicateEvent)),
@@ -63,9 +63,18 @@ impl<B: Deref<Target = [u8]>> Policy<B> {
     ///
     /// The costs of all layers together must not exceed [`crate::limits::MAX_STACK_COST`].
     pub fn cost(&self, event: Event) -> u32 {
+        self.findings(event).cost
+    }
+
+    /// Whether the program for `event` asks for an id of the caller, so that records need [`Record::called_by`].
+    pub fn asks_for_caller(&self, event: Event) -> bool {
+        self.findings(event).asks_for_caller
+    }
+
+    fn findings(&self, event: Event) -> Findings {
         match self.sections.get(event.number() as usize) {
-            Some(Some(section)) => section.cost,
-            _ => 0,
+            Some(Some(section)) => section.findings,
+            _ => Findings::default(),
         }
     }
 

@@ -72,6 +72,8 @@ pub enum Reason {
     NoSuchTable(u32),
     /// A string of this many bytes is searched for, more than `MAX_NEEDLE_BYTES`.
     NeedleTooLong(u32),
+    /// An id of the caller that does not exist.
+    NoSuchId(u32),
     /// The program costs more than `MAX_STACK_COST`.
     TooCostly,
     /// The event cannot carry out the action of a constant verdict.
@@ -136,7 +138,7 @@ impl Refusal {
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
-            Reason::ImageTooLarge => f.write_str("the image is larger than 16 MiB"),
+            Reason::ImageTooLarge => f.write_str("the image is larger than 4 MiB"),
             Reason::BadMagic => f.write_str("not a policy image of this version"),
             Reason::BadLength => f.write_str("a length does not fit the image"),
             Reason::ReservedNotZero => f.write_str("a reserved field is not zero"),
@@ -169,6 +171,7 @@ impl fmt::Display for Reason {
                     "search for a string of {n} bytes, more than 64; use a table"
                 )
             }
+            Reason::NoSuchId(n) => write!(f, "the caller has no id {n}"),
             Reason::TooCostly => f.write_str("the program costs more than 65536 units"),
             Reason::ActionNotPossible(raw) => {
                 write!(f, "the event cannot carry out verdict {raw:#010x}")

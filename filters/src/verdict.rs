@@ -25,7 +25,7 @@ pub enum Action {
     Errno,
     /// A supervisor decides. There is none yet: the event is refused with `ENOSYS`, as seccomp does without a listener.
     Notify,
-    /// A tracer decides. There is none yet: the event is refused with `ENOSYS`, as seccomp does without a tracer.
+    /// The tracer decides, if there is one that waits for it; without one the event is refused with `ENOSYS`.
     Trace,
     /// The event is logged and allowed.
     Log,

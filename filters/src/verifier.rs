@@ -14,14 +14,29 @@ use crate::program::Program;
 use crate::refusal::{Reason, Refusal};
 use crate::verdict::{Action, ACTION_MASK, DATA_MASK};
 
-/// Accepts the program that the view shows and returns its cost, or refuses it.
-pub(crate) fn verify(program: &Program<'_>, workspace: &mut Workspace) -> Result<u32, Refusal> {
+/// What the verifier has found out about a program that it accepts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Findings {
+    /// What one run costs at most.
+    pub(crate) cost: u32,
+    /// Whether it asks for an id of the caller.
+    pub(crate) asks_for_caller: bool,
+}
+
+/// Accepts the program that the view shows, or refuses it.
+pub(crate) fn verify(
+    program: &Program<'_>,
+    workspace: &mut Workspace,
+) -> Result<Findings, Refusal> {
     pool(program)?;
     let refuse = |insn, reason| Refusal::at(program.event(), insn, reason);
     let schema = program.event().schema();
     let len = program.len();
     let mut scratch = Scratch::new(workspace, len);
-    let mut cost = LAYER_COST;
+    let mut findings = Findings {
+        cost: LAYER_COST,
+        asks_for_caller: false,
+    };
     for at in 0..len {
         let insn = program.insn(at).ok_or(refuse(at, Reason::JumpOutside))?;
         instruction(program, schema, insn).map_err(|reason| refuse(at, reason))?;
@@ -29,15 +44,16 @@ pub(crate) fn verify(program: &Program<'_>, workspace: &mut Workspace) -> Result
         scratch
             .step(insn, at)
             .map_err(|reason| refuse(at, reason))?;
-        cost = cost.saturating_add(cost_of(insn));
+        findings.cost = findings.cost.saturating_add(cost_of(insn));
+        findings.asks_for_caller |= insn.code == SELF;
     }
-    if cost > MAX_STACK_COST {
+    if findings.cost > MAX_STACK_COST {
         return Err(Refusal::program(program.event(), Reason::TooCostly));
     }
     // Forward jumps that stay inside, and a return at the very end: every path returns.
     let last = len.saturating_sub(1);
     match program.insn(last) {
-        Some(insn) if insn.code & 0x07 == RET && insn.code & STRING == 0 => Ok(cost),
+        Some(insn) if insn.code & 0x07 == RET && insn.code & EXTENSION == 0 => Ok(findings),
         _ => Err(refuse(last, Reason::NoReturn)),
     }
 }
@@ -124,6 +140,8 @@ fn instruction(program: &Program<'_>, schema: &Schema, insn: Insn) -> Result<(),
         ALU_DIV_K if k == 0 => Err(Reason::DivisionByZero),
         ALU_LSH_K | ALU_RSH_K if k >= 32 => Err(Reason::ShiftTooFar(k)),
         RET_K => constant_verdict(schema, k),
+        SELF if k != SELF_PROCESS && k != SELF_THREAD => Err(Reason::NoSuchId(k)),
+        SELF => Ok(()),
         SEQ | SPREFIX | SSUFFIX | SCONTAINS | SUNDER | SMATCH => string(program, schema, insn),
         LD_ABS | LD_LEN | LDX_LEN | LD_IMM | LDX_IMM | LD_MEM | LDX_MEM | ST | STX => Ok(()),
         ALU_ADD_K | ALU_ADD_X | ALU_SUB_K | ALU_SUB_X | ALU_MUL_K | ALU_MUL_X | ALU_DIV_K

@@ -21,18 +21,20 @@ pub struct Outcome {
 
 /// Runs `program` over `record`.
 pub fn run(program: &Program<'_>, record: &Record<'_>) -> Outcome {
-    let mut machine = Machine {
-        a: 0,
-        x: 0,
-        scratch: [0; SCRATCH_WORDS],
-        pc: 0,
-    };
+    let mut machine = Machine::new();
     let raw = machine.run(program, record);
     let insn = machine.pc.saturating_sub(1);
     Outcome {
         verdict: possible(program, raw),
         insn,
     }
+}
+
+/// The verdict of a program of `syscall.enter` on all calls with this number and architecture, or `None` if it asks for more than these before it decides.
+pub fn run_by_number(program: &Program<'_>, nr: u32, arch: u32) -> Option<Verdict> {
+    let head = [nr, arch];
+    let raw = Machine::new().run(program, &Record::of_number(&head))?;
+    Some(possible(program, Some(raw)))
 }
 
 /// A computed verdict that the event cannot carry out kills: a policy that asks for the impossible must not be allowed to mean "allow".
@@ -63,6 +65,15 @@ struct Machine {
 }
 
 impl Machine {
+    const fn new() -> Machine {
+        Machine {
+            a: 0,
+            x: 0,
+            scratch: [0; SCRATCH_WORDS],
+            pc: 0,
+        }
+    }
+
     /// The value returned by the program; `None` if something happened that the verifier rules out.
     fn run(&mut self, program: &Program<'_>, record: &Record<'_>) -> Option<u32> {
         if record.event() != program.event() {
@@ -119,6 +130,14 @@ impl Machine {
     }
 
     fn load_x(&self, record: &Record<'_>, insn: Insn) -> Option<u32> {
+        if insn.code == SELF {
+            let caller = record.caller()?;
+            return match insn.k {
+                SELF_PROCESS => Some(caller.process),
+                SELF_THREAD => Some(caller.thread),
+                _ => None,
+            };
+        }
         self.load_common(record, insn, LDX)
     }
 
@@ -152,7 +171,7 @@ impl Machine {
     }
 
     fn condition(&self, program: &Program<'_>, record: &Record<'_>, insn: Insn) -> Option<bool> {
-        if insn.code & STRING != 0 {
+        if insn.code & EXTENSION != 0 {
             let field = record.string(insn.field())?;
             let constant = program.string(insn.index())?;
             return match insn.code {

@@ -80,7 +80,7 @@ fn image_too_large() {
         image,
         Reason::ImageTooLarge,
         EMSGSIZE,
-        "the image is larger than 16 MiB",
+        "the image is larger than 4 MiB",
     );
 }
 

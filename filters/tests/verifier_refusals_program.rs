@@ -48,7 +48,7 @@ fn unknown_instruction() {
         |code: u16| format!("vfs.getname: instruction 1: unknown instruction {code:#06x}");
     // Modulo, byte and half-word loads, indirect loads, ret X, and codes of our own that have no meaning.
     for code in [
-        0x94, 0x9c, 0x28, 0x30, 0x40, 0x48, 0x50, 0xb1, 0xb7, 0x0e, 0x101, 0x106, 0x107, 0x120,
+        0x94, 0x9c, 0x28, 0x30, 0x40, 0x48, 0x50, 0xb1, 0xb7, 0x0e, 0x102, 0x106, 0x107, 0x120,
         0x14d, 0x155, 0x205, 0xffff,
     ] {
         let draft = getname(&[Insn::stmt(LD | IMM, 1), Insn::stmt(code, 0), ALLOW]);
@@ -263,6 +263,15 @@ fn no_such_table() {
         };
         let message = format!("vfs.getname: instruction 0: there is no table {index}");
         program_refused(draft, Reason::NoSuchTable(index), EINVAL, &message);
+    }
+}
+
+#[test]
+fn no_such_id() {
+    for id in [2, 3, u32::MAX] {
+        let message = format!("vfs.getname: instruction 0: the caller has no id {id}");
+        let draft = getname(&[Insn::stmt(SELF, id), ALLOW]);
+        program_refused(draft, Reason::NoSuchId(id), EINVAL, &message);
     }
 }
 

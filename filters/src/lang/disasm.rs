@@ -200,7 +200,7 @@ fn instruction(
         if insn.code == JMP | JA {
             return format!("goto  {}", at + 1 + k as usize);
         }
-        let test = if insn.code & STRING != 0 {
+        let test = if insn.code & EXTENSION != 0 {
             string_test(program, schema, insn)
         } else {
             let sign = match insn.code & 0xf0 {

@@ -5,7 +5,7 @@
 
 use filters::event::Event;
 use filters::insn::Insn;
-use filters::record::Record;
+use filters::record::{Caller, Record};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -96,7 +96,7 @@ impl OwnedRecord {
     pub fn view<T>(&self, see: impl FnOnce(&Record<'_>) -> T) -> T {
         let strings: Vec<&[u8]> = self.strings.iter().map(Vec::as_slice).collect();
         match Record::new(self.event, &self.words, &strings) {
-            Some(record) => see(&record),
+            Some(record) => see(&record.called_by(CALLER)),
             None => panic!("{self:?} does not fit the schema of its event"),
         }
     }
@@ -215,7 +215,15 @@ const STRING: [u16; 6] = [0x105, 0x115, 0x125, 0x135, 0x145, 0x100];
 /// Scratch words that every generated program writes first, and the only ones it reads.
 const WRITTEN: u32 = 4;
 
+/// Who makes all the calls here.
+pub const CALLER: Caller = Caller {
+    process: 3,
+    thread: 5,
+};
+
 struct Bounds {
+    /// Only what seccomp accepts.
+    classic: bool,
     record_bytes: u32,
     strings: u32,
     tables: u32,
@@ -229,6 +237,7 @@ fn sound(seed: Seed, after: usize, bounds: &Bounds) -> Insn {
     let code = match pick % 3 {
         0 => 0x20,
         1 if bounds.strings > 0 => STRING[pick / 3 % STRING.len()],
+        2 if pick > 0xe0 && !bounds.classic => 0x101,
         _ => BODY[pick / 3 % BODY.len()],
     };
     let cut = |distance: u8| usize::from(distance).min(after - 1) as u8;
@@ -241,6 +250,7 @@ fn sound(seed: Seed, after: usize, bounds: &Bounds) -> Insn {
         0x64 | 0x74 => k % 32,
         0x05 => (k % 8).min(after as u32 - 1),
         0x100 => k % bounds.tables,
+        0x101 => k % 2,
         0x105..=0x145 => k % bounds.strings,
         _ => k,
     };
@@ -273,6 +283,7 @@ fn sound_program(seeds: &[Seed], computed: bool, verdicts: &[u32], bounds: &Boun
 /// A sound classic program for `syscall.enter` of at most `longest` instructions or so.
 pub fn classic_program(longest: usize) -> impl Strategy<Value = Vec<Insn>> {
     let bounds = Bounds {
+        classic: true,
         record_bytes: 64,
         strings: 0,
         tables: 0,
@@ -324,6 +335,7 @@ pub fn draft_for(event: Event) -> BoxedStrategy<Draft> {
         return (seeds(30), any::<bool>(), verdicts)
             .prop_map(move |(seeds, computed, verdicts)| {
                 let bounds = Bounds {
+                    classic: false,
                     record_bytes,
                     strings: 0,
                     tables: 0,
@@ -341,6 +353,7 @@ pub fn draft_for(event: Event) -> BoxedStrategy<Draft> {
     (seeds(30), any::<bool>(), verdicts, strings, tables)
         .prop_map(move |(seeds, computed, verdicts, strings, tables)| {
             let bounds = Bounds {
+                classic: false,
                 record_bytes: schema.record_bytes,
                 strings: strings.len() as u32,
                 tables: tables.len() as u32,

@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: GPL-2.0
+//! What is decided by number is what the programs decide, for one layer and for many.
+
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test ends by a panic when something is not as expected"
+)]
+
+use std::sync::Arc;
+
+use filters::by_number::{ByNumber, PLACES};
+use filters::event::Event;
+use filters::insn::{Insn, SELF};
+use filters::limits::NUMBERED_CALLS;
+use filters::policy::Policy;
+use filters::record::{Caller, Record};
+use filters::stack::{Layer, Stack};
+use filters::strict;
+use filters::verdict::{Action, Verdict};
+use oracle::generate;
+use oracle::image::{self, Draft};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::select;
+
+const NATIVE: u32 = 0xc000_003e;
+const I386: u32 = 0x4000_0003;
+
+type Table = ByNumber<Vec<u16>>;
+
+#[derive(Clone, Debug)]
+struct Held(Arc<Policy<Vec<u8>>>);
+
+impl Layer for Held {
+    fn judge(&self, record: &Record<'_>) -> Option<Verdict> {
+        self.0.judge(record)
+    }
+
+    fn cost(&self, event: Event) -> u32 {
+        self.0.cost(event)
+    }
+}
+
+fn table(policy: &Policy<Vec<u8>>) -> Table {
+    let program = policy.program(Event::SyscallEnter);
+    ByNumber::of(program.as_ref(), vec![7; PLACES]).expect("as many places as there must be")
+}
+
+fn merged(layers: &[Held]) -> Table {
+    let mut all = ByNumber::of(None, vec![7; PLACES]).expect("as many places as there must be");
+    for layer in layers {
+        all.narrow(&table(&layer.0));
+    }
+    all
+}
+
+fn policy(insns: Vec<Insn>) -> Policy<Vec<u8>> {
+    let draft = Draft::new(Event::SyscallEnter.number(), insns);
+    image::verify(image::encode(&[draft])).expect("a sound program")
+}
+
+fn layer() -> impl Strategy<Value = Held> {
+    generate::drafts().prop_map(|drafts| {
+        let policy = image::verify(image::encode(&drafts)).expect("generated programs are sound");
+        Held(Arc::new(policy))
+    })
+}
+
+/// Words of a `struct seccomp_data` whose number has a place in the table more often than not.
+fn call() -> impl Strategy<Value = Vec<u32>> {
+    let nr = prop_oneof![4 => 0u32..600, 1 => any::<u32>()];
+    let arch = prop_oneof![4 => select(vec![NATIVE, I386]), 1 => any::<u32>()];
+    (nr, arch, vec(any::<u32>(), 14)).prop_map(|(nr, arch, rest)| [vec![nr, arch], rest].concat())
+}
+
+/// As the table keeps it: an errno beyond the largest is the largest.
+fn kept(verdict: Verdict) -> Verdict {
+    match verdict.action() {
+        Action::Errno => Verdict::errno(verdict.errno_value()),
+        Action::Allow => Verdict::ALLOW,
+        _ => verdict,
+    }
+}
+
+proptest! {
+    #[test]
+    fn law_1_narrow_only_the_table_says_what_all_layers_say(
+        layers in vec(layer(), 0..5),
+        calls in vec(call(), 1..40),
+    ) {
+        let mut stack: Stack<Held> = Stack::new();
+        for layer in &layers {
+            stack.push(layer.clone()).expect("there is room");
+        }
+        let table = merged(&layers);
+        for words in &calls {
+            let record = Record::new(Event::SyscallEnter, words, &[]).expect("a record");
+            let decision = stack.evaluate(&record.called_by(generate::CALLER));
+            if let Some(verdict) = table.verdict(words[0], words[1]) {
+                prop_assert_eq!(verdict, kept(decision.verdict));
+            }
+        }
+    }
+
+    /// A program that looks at number and architecture only leaves nothing open that the table can hold.
+    #[test]
+    fn a_program_that_looks_at_the_number_only_is_decided_whole(
+        limits in vec((0u32..NUMBERED_CALLS as u32, 0u16..5000), 1..20),
+    ) {
+        let mut insns = vec![Insn::stmt(0x20, 0)];
+        for (limit, errno) in &limits {
+            insns.push(Insn::jump(0x25, *limit, 0, 1));
+            insns.push(Insn::stmt(0x06, 0x0005_0000 | u32::from(*errno)));
+        }
+        insns.push(Insn::stmt(0x06, 0x7fff_0000));
+        let policy = policy(insns);
+        let table = table(&policy);
+        for nr in 0..NUMBERED_CALLS as u32 {
+            let first = limits.iter().find(|(limit, _)| nr > *limit);
+            let expected = first.map_or(Verdict::ALLOW, |(_, errno)| Verdict::errno((*errno).min(4095)));
+            prop_assert_eq!(table.verdict(nr, NATIVE), Some(expected));
+            prop_assert_eq!(table.verdict(nr, I386), Some(expected));
+        }
+    }
+}
+
+#[test]
+fn numbers_and_architectures_without_a_place_are_left_open() {
+    let table = table(&policy(vec![Insn::stmt(0x06, 0x7fff_0000)]));
+    assert_eq!(table.verdict(511, NATIVE), Some(Verdict::ALLOW));
+    assert_eq!(table.verdict(512, NATIVE), None);
+    assert_eq!(table.verdict(512, I386), None);
+    assert_eq!(table.verdict(u32::MAX, I386), None);
+    assert_eq!(table.verdict(0x4000_0000, NATIVE), None);
+    assert_eq!(table.verdict(0, 0), None);
+}
+
+#[test]
+fn what_depends_on_more_than_the_number_is_left_open() {
+    for ask in [
+        Insn::stmt(0x20, 8),  // the instruction pointer
+        Insn::stmt(0x20, 16), // an argument
+        Insn::stmt(SELF, 0),
+    ] {
+        let allow = Insn::stmt(0x06, 0x7fff_0000);
+        let nr = Insn::stmt(0x20, 0);
+        let policy = policy(vec![nr, Insn::jump(0x15, 5, 0, 1), ask, allow]);
+        let table = table(&policy);
+        assert_eq!(table.verdict(5, NATIVE), None, "{ask:?}");
+        assert_eq!(table.verdict(6, NATIVE), Some(Verdict::ALLOW), "{ask:?}");
+    }
+}
+
+#[test]
+fn verdicts_that_take_their_time_are_left_open() {
+    for raw in [
+        0x8000_0000,
+        0,
+        0x0003_0000,
+        0x7fc0_0000,
+        0x7ff0_0000,
+        0x7ffc_0000,
+        0x1234_0000,
+    ] {
+        let table = table(&policy(vec![Insn::stmt(0x06, raw)]));
+        assert_eq!(table.verdict(1, NATIVE), None, "{raw:#x}");
+    }
+}
+
+#[test]
+fn one_layer_that_leaves_a_call_open_leaves_it_open_for_all() {
+    let allow = policy(vec![Insn::stmt(0x06, 0x7fff_0000)]);
+    let refuse = policy(vec![Insn::stmt(0x06, 0x0005_0001)]);
+    let kill = policy(vec![Insn::stmt(0x06, 0x8000_0000)]);
+    for (layers, expected) in [
+        (vec![&allow, &refuse], Some(Verdict::errno(1))),
+        (vec![&refuse, &allow], Some(Verdict::errno(1))),
+        (vec![&refuse, &kill], None),
+        (vec![&kill, &refuse], None),
+    ] {
+        let mut all = ByNumber::of(None, vec![0; PLACES]).expect("places");
+        for layer in layers {
+            all.narrow(&table(layer));
+        }
+        assert_eq!(all.verdict(0, NATIVE), expected);
+    }
+}
+
+#[test]
+fn a_table_is_copied_whole_or_not_at_all() {
+    let refuse = table(&policy(vec![Insn::stmt(0x06, 0x0005_0001)]));
+    let copy = ByNumber::copy(&refuse, vec![0; PLACES]).expect("as many places");
+    assert_eq!(copy.verdict(3, I386), Some(Verdict::errno(1)));
+    assert!(ByNumber::copy(&refuse, vec![0; PLACES - 1]).is_none());
+    assert!(ByNumber::of(None, vec![0; PLACES + 1]).is_none());
+}
+
+#[test]
+fn the_strict_filter_is_sound_and_allows_five_calls() {
+    let policy = image::verify(strict::image().to_vec()).expect("a sound policy");
+    assert!(policy.program(Event::VfsGetname).is_none());
+    let table = table(&policy);
+    let allowed = |arch| -> Vec<u32> {
+        (0..NUMBERED_CALLS as u32)
+            .filter(|nr| table.verdict(*nr, arch) == Some(Verdict::ALLOW))
+            .collect()
+    };
+    assert_eq!(allowed(NATIVE), [0, 1, 15, 60, 231]);
+    assert_eq!(allowed(I386), [1, 3, 4, 119, 173, 252]);
+    for (nr, arch) in [
+        (2, NATIVE),
+        (0x4000_0000, NATIVE),
+        (0, I386),
+        (1, 0xc000_00b7),
+        (u32::MAX, NATIVE),
+    ] {
+        let words: Vec<u32> = [nr, arch].into_iter().chain([0; 14]).collect();
+        let record = Record::new(Event::SyscallEnter, &words, &[]).expect("a record");
+        assert_eq!(
+            policy.judge(&record),
+            Some(Verdict::KILL_PROCESS),
+            "{nr:#x} {arch:#x}"
+        );
+    }
+}
+
+#[test]
+fn self_is_the_callers_id_and_kills_where_nobody_calls() {
+    for (id, expected) in [(0, 40), (1, 41)] {
+        let policy = policy(vec![
+            Insn::stmt(SELF, id),
+            Insn::stmt(0x87, 0),
+            Insn::stmt(0x16, 0),
+        ]);
+        let words = [0; 16];
+        let record = Record::new(Event::SyscallEnter, &words, &[]).expect("a record");
+        let caller = Caller {
+            process: 0x7fff_0028,
+            thread: 0x0005_0029,
+        };
+        let verdict = policy
+            .judge(&record.called_by(caller))
+            .expect("it has a program");
+        assert_eq!(u32::from(verdict.data()), expected);
+        assert_eq!(policy.judge(&record), Some(Verdict::KILL_PROCESS));
+    }
+}
