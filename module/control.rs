@@ -4,6 +4,7 @@
 //! Arguments are copied once, through readers that are consumed. Every refusal has its errno, listed in the documentation of `uapi::control`.
 
 use core::fmt::Write;
+use core::mem::offset_of;
 
 use filters::event::Event;
 use filters::limits::{MAX_IMAGE_BYTES, MAX_INSNS, MAX_LAYERS, MAX_STACK_COST};
@@ -11,12 +12,13 @@ use filters::refusal::Refusal;
 use kernel::prelude::*;
 use kernel::uaccess::{UserPtr, UserSlice};
 use uapi::control::{
-    Info, Load, RestrictSelf, ABI_VERSION, IOC_INFO, IOC_LOAD, IOC_RESTRICT_SELF, SECURITY_SEQUENCE,
+    Info, Load, RestrictSelf, ABI_VERSION, IOC_INFO, IOC_LOAD, IOC_RESTRICT_SELF, RESTRICT_AT_EXEC,
+    RESTRICT_STRICT, RESTRICT_TSYNC, SECURITY_SEQUENCE,
 };
 
 use crate::ffi::{self, Task};
 use crate::filter::{Filter, LoadError};
-use crate::task;
+use crate::task::{self, Obstacle, Whom};
 
 /// The largest argument struct that a future version may send.
 const MAX_ARGUMENT: usize = 4096;
@@ -119,13 +121,36 @@ fn restrict_self(arg: UserPtr) -> Result<isize> {
         size: argument.u32(0),
         flags: argument.u32(4),
         filter_fd: argument.u32(8) as i32,
-        reserved: argument.u32(12),
+        thread: argument.u32(12),
     };
-    if restrict.flags != 0 || restrict.reserved != 0 {
-        return Err(EOPNOTSUPP);
+    let whom = match restrict.flags & !RESTRICT_STRICT {
+        0 => Whom::Caller,
+        RESTRICT_TSYNC => Whom::AllThreads,
+        RESTRICT_AT_EXEC => Whom::CallerAtExec,
+        known if known == RESTRICT_TSYNC | RESTRICT_AT_EXEC => return Err(EINVAL),
+        _ => return Err(EOPNOTSUPP),
+    };
+    if restrict.thread != 0 {
+        return Err(EINVAL);
     }
-    task::restrict_self(&ffi::filter_of_fd(restrict.filter_fd)?)?;
-    Ok(0)
+    let filter = if restrict.flags & RESTRICT_STRICT == 0 {
+        ffi::filter_of_fd(restrict.filter_fd)?
+    } else if restrict.filter_fd == -1 {
+        Filter::strict()?
+    } else {
+        return Err(EINVAL);
+    };
+    match task::restrict_self(&filter, whom) {
+        Ok(()) => Ok(0),
+        Err(Obstacle::Error(error)) => Err(error),
+        Err(Obstacle::Thread(id)) => {
+            let at = arg.wrapping_byte_add(offset_of!(RestrictSelf, thread));
+            UserSlice::new(at, size_of::<u32>())
+                .writer()
+                .write_slice(&id.to_ne_bytes())?;
+            Err(ESRCH)
+        }
+    }
 }
 
 /// Writes the verifier's message to the caller's buffer, cut to fit and NUL-terminated.

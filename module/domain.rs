@@ -4,11 +4,13 @@
 //! Immutable once made, and shared: fork gives the child its parent's domain. A domain is flat (it holds all its layers, not a link to an outer
 //! domain), so judging follows no pointers from layer to layer and releasing it is a loop.
 
+use filters::by_number::{ByNumber, PLACES};
 use filters::event::Event;
 use filters::record::Record;
 use filters::stack::{Decision, PushError, Stack};
+use filters::verdict::Verdict;
 use kernel::prelude::*;
-use kernel::sync::{Arc, ArcBorrow};
+use kernel::sync::Arc;
 
 use crate::ffi::ModulePin;
 use crate::filter::{Filter, FilterLayer};
@@ -18,38 +20,63 @@ pub(crate) struct Domain {
     stack: Stack<FilterLayer>,
     /// Bit by event number: some layer has a program for it.
     events: u32,
+    /// Bit by event number: some program for it asks for an id of the caller.
+    asks_for_caller: u32,
+    /// What all layers together decide about a system call by its number alone.
+    by_number: ByNumber<KVec<u16>>,
     /// While a task has a domain the module must stay: its mark would lead into freed text.
     _pin: ModulePin,
 }
 
 impl Domain {
-    /// The domain of a task under `outer` that pushes `filter`. `outer` is left as it is.
+    /// A domain without layers, for a task whose first layer takes hold later.
     ///
     /// # Errors
     ///
-    /// `ENOSPC` if `outer` is full, `ENOMEM` if the layers together would cost more than `MAX_STACK_COST` or memory is short.
-    pub(crate) fn narrowed(
-        outer: Option<ArcBorrow<'_, Domain>>,
-        filter: &Arc<Filter>,
-    ) -> Result<Arc<Domain>> {
-        let (mut stack, mut events) = match &outer {
-            Some(outer) => (outer.stack.clone(), outer.events),
-            None => (Stack::new(), 0),
+    /// `ENOMEM`.
+    pub(crate) fn empty() -> Result<Arc<Domain>> {
+        let places = KVec::from_elem(0, PLACES, GFP_KERNEL_ACCOUNT)?;
+        let domain = Domain {
+            stack: Stack::new(),
+            events: 0,
+            asks_for_caller: 0,
+            by_number: ByNumber::of(None, places).ok_or(EINVAL)?,
+            _pin: ModulePin::new(),
         };
+        Ok(Arc::new(domain, GFP_KERNEL_ACCOUNT)?)
+    }
+
+    /// The domain of a task under this one that pushes `filter`. This one is left as it is.
+    ///
+    /// # Errors
+    ///
+    /// `ENOSPC` if there is no room for a layer, `ENOMEM` if the layers together would cost more than `MAX_STACK_COST` or memory is short.
+    pub(crate) fn narrowed(&self, filter: &Arc<Filter>) -> Result<Arc<Domain>> {
+        let mut stack = self.stack.clone();
         stack
             .push(FilterLayer(filter.clone()))
             .map_err(|error| match error {
                 PushError::Full => ENOSPC,
                 PushError::TooCostly(_) => ENOMEM,
             })?;
+        let (mut events, mut asks_for_caller) = (self.events, self.asks_for_caller);
         for event in Event::ALL {
+            let bit = 1 << event.number();
             if filter.policy().program(event).is_some() {
-                events |= 1 << event.number();
+                events |= bit;
+            }
+            if filter.policy().asks_for_caller(event) {
+                asks_for_caller |= bit;
             }
         }
+        let places = KVec::from_elem(0, PLACES, GFP_KERNEL_ACCOUNT)?;
+        let mut by_number = ByNumber::copy(&self.by_number, places).ok_or(EINVAL)?;
+        by_number.narrow(filter.by_number());
         let domain = Domain {
             stack,
             events,
+            asks_for_caller,
+            by_number,
             _pin: ModulePin::new(),
         };
         Ok(Arc::new(domain, GFP_KERNEL_ACCOUNT)?)
@@ -58,6 +85,16 @@ impl Domain {
     /// Whether any layer has a program for `event`.
     pub(crate) fn judges(&self, event: Event) -> bool {
         self.events & 1 << event.number() != 0
+    }
+
+    /// Whether records of `event` need the ids of the caller.
+    pub(crate) fn asks_for_caller(&self, event: Event) -> bool {
+        self.asks_for_caller & 1 << event.number() != 0
+    }
+
+    /// The verdict of all layers on every system call with this number; `None` if it depends on more.
+    pub(crate) fn by_number(&self, nr: u32, arch: u32) -> Option<Verdict> {
+        self.by_number.verdict(nr, arch)
     }
 
     /// The verdict of all layers. Takes no lock, allocates nothing, does not sleep.
@@ -81,5 +118,70 @@ impl Domain {
     /// Whether a task under this domain is at least as confined as one under `other`.
     pub(crate) fn covers(&self, other: &Domain) -> bool {
         core::ptr::eq(self, other) || self.stack.covers(&other.stack, FilterLayer::same)
+    }
+}
+
+/// What a task is under.
+#[derive(Clone)]
+pub(crate) struct Domains {
+    /// Judges its events.
+    pub(crate) now: Arc<Domain>,
+    /// Takes the place of `now` when the task's next exec has succeeded. It has all layers that `now` has.
+    pub(crate) at_exec: Option<Arc<Domain>>,
+}
+
+impl Domains {
+    /// Those of a task that is under nothing.
+    pub(crate) fn none() -> Result<Domains> {
+        Ok(Domains {
+            now: Domain::empty()?,
+            at_exec: None,
+        })
+    }
+
+    /// With `filter` pushed, at once and on what comes at the next exec.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Domain::narrowed`].
+    pub(crate) fn narrowed(&self, filter: &Arc<Filter>) -> Result<Domains> {
+        Ok(Domains {
+            now: self.now.narrowed(filter)?,
+            at_exec: match &self.at_exec {
+                Some(domain) => Some(domain.narrowed(filter)?),
+                None => None,
+            },
+        })
+    }
+
+    /// With `filter` pushed on what comes at the next exec only.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Domain::narrowed`].
+    pub(crate) fn narrowed_at_exec(&self, filter: &Arc<Filter>) -> Result<Domains> {
+        Ok(Domains {
+            now: self.now.clone(),
+            at_exec: Some(self.after_exec().narrowed(filter)?),
+        })
+    }
+
+    /// Whether a task under these is at least as confined as one under `others`, now and after an exec.
+    pub(crate) fn cover(&self, others: &Domains) -> bool {
+        self.now.covers(&others.now) && self.after_exec().covers(others.after_exec())
+    }
+
+    /// Whether there is no layer, now or later.
+    pub(crate) fn are_none(&self) -> bool {
+        self.after_exec().layers() == 0
+    }
+
+    /// Whether both are the very same.
+    pub(crate) fn same(&self, others: &Domains) -> bool {
+        Arc::ptr_eq(&self.now, &others.now) && core::ptr::eq(self.after_exec(), others.after_exec())
+    }
+
+    fn after_exec(&self) -> &Domain {
+        self.at_exec.as_ref().unwrap_or(&self.now)
     }
 }

@@ -17,6 +17,8 @@ pub(crate) enum Flow {
     Continue,
     /// It does not.
     Refuse,
+    /// The tracer is asked, and told this number.
+    AskTracer(u16),
 }
 
 /// Carries out a decision about a system call, with seccomp's effects (`__seccomp_filter` in `kernel/seccomp.c`).
@@ -32,6 +34,7 @@ pub(crate) fn syscall(decision: Decision, nr: u32) -> Flow {
             ffi::return_errno(verdict.errno_value());
             Flow::Refuse
         }
+        Action::Trace if ffi::has_tracer() => Flow::AskTracer(verdict.data()),
         // Nobody listens: what seccomp answers without a tracer or listener.
         Action::Trace | Action::Notify => {
             ffi::return_errno(bindings::ENOSYS as u16);
@@ -52,6 +55,18 @@ pub(crate) fn syscall(decision: Decision, nr: u32) -> Flow {
             sigsys(nr, verdict.data(), true);
             Flow::Refuse
         }
+    }
+}
+
+/// Stops the caller until its tracer lets it go on; returns whether the system call, which may be another one by then, still is to run.
+pub(crate) fn ask_tracer(message: u16) -> bool {
+    match Functions::get() {
+        Some(functions) => {
+            functions.ptrace_notify.ptrace_notify_seccomp(message);
+            // A fatal signal may have come in place of the tracer's answer.
+            ffi::call_goes_on()
+        }
+        None => false,
     }
 }
 

@@ -27,6 +27,9 @@ pub(crate) fn ask(event: Event, judge: impl FnOnce(&Domain) -> Decision) -> Opti
 /// The decision of `domain` about a record of `event`.
 pub(crate) fn decide(domain: &Domain, event: Event, words: &[u32], strings: &[&[u8]]) -> Decision {
     match Record::new(event, words, strings) {
+        Some(record) if domain.asks_for_caller(event) => {
+            domain.judge(&record.called_by(ffi::caller()))
+        }
         Some(record) => domain.judge(&record),
         // A record that does not fit its schema: fail closed. `layouts_agree` has refused to load such a module.
         None => REFUSED,

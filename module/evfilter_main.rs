@@ -30,6 +30,7 @@ module! {
 struct Evfilter {
     #[pin]
     _device: ffi::Device,
+    _sysctl: ffi::Sysctl,
     _hooks: hooks::Attached,
     _open: (),
 }
@@ -38,6 +39,7 @@ impl kernel::InPlaceModule for Evfilter {
     fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
             _hooks: hooks::attach()?,
+            _sysctl: ffi::Sysctl::register()?,
             _device <- ffi::Device::register(),
             // The device node is the last thing that can fail; whoever opens it finds everything in place.
             _open: hooks::open(),

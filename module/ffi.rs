@@ -4,7 +4,7 @@
 //! Safe functions and types here keep these rules, named in the SAFETY arguments:
 //!
 //! - **Current**: `current` is a valid task for as long as code runs in it.
-//! - **Slot**: a slot of the task table owns one reference to its domain, given up in `evf_domain_put` after a grace period. What
+//! - **Slot**: a slot of the task table owns one reference to each of its domains, given up in `evf_domain_put` after a grace period. What
 //!   [`domain_of`] returns is therefore alive while the RCU read lock is held.
 //! - **Filter**: a filter descriptor owns one reference to its filter, given up when the file is released.
 #![allow(unsafe_code)]
@@ -14,6 +14,7 @@ mod files;
 mod name;
 mod slot;
 mod symbol;
+mod sysctl;
 mod task;
 
 use core::ffi::CStr;
@@ -24,9 +25,10 @@ use kernel::prelude::*;
 pub(crate) use caller::*;
 pub(crate) use files::{control_fd, filter_fd, filter_of_fd, Device};
 pub(crate) use name::{accepts_empty, Filename};
-pub(crate) use slot::{domain_of, forget_task, NewSlot};
+pub(crate) use slot::{domain_at_exec_of, domain_of, forget_task, NewSlot};
 pub(crate) use symbol::{function, hook, quiesce, unhook, Function, Trampoline};
-pub(crate) use task::{user_workers, Task};
+pub(crate) use sysctl::Sysctl;
+pub(crate) use task::{other_threads, Task, Thread};
 
 extern "C" {
     fn evf_log(what: *const c_char, event: *const c_char, layer: u32, verdict: u32, nr: i32);

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 //! A filter: a verified policy, loaded and not yet (or already many times) pushed.
 
+use filters::by_number::{ByNumber, PLACES};
 use filters::event::Event;
 use filters::limits::MAX_IMAGE_BYTES;
 use filters::policy::{Policy, Workspace};
 use filters::record::Record;
 use filters::refusal::Refusal;
 use filters::stack::Layer;
+use filters::strict;
 use filters::verdict::Verdict;
 use kernel::alloc::AllocError;
 use kernel::prelude::*;
@@ -16,6 +18,7 @@ use kernel::uaccess::{UserPtr, UserSlice};
 /// A loaded filter. Never changes; who holds a reference may judge by it.
 pub(crate) struct Filter {
     policy: Policy<KVVec<u8>>,
+    by_number: ByNumber<KVec<u16>>,
 }
 
 /// Why a filter was not loaded.
@@ -55,14 +58,41 @@ impl Filter {
         }
         let mut bytes = KVVec::with_capacity(len, GFP_KERNEL_ACCOUNT)?;
         UserSlice::new(image, len).read_all(&mut bytes, GFP_KERNEL_ACCOUNT)?;
+        Filter::verified(bytes)
+    }
+
+    /// The strict filter, which needs no policy from user space.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub(crate) fn strict() -> Result<Arc<Filter>> {
+        let mut bytes = KVVec::new();
+        bytes.extend_from_slice(&strict::image(), GFP_KERNEL_ACCOUNT)?;
+        Filter::verified(bytes).map_err(|error| match error {
+            LoadError::Kernel(error) => error,
+            // Tests of `filters` rule it out; without a filter there is no restriction to speak of.
+            LoadError::Refused(_) => EINVAL,
+        })
+    }
+
+    fn verified(image: KVVec<u8>) -> Result<Arc<Filter>, LoadError> {
         let mut workspace = KBox::<Workspace>::init(pin_init::init_zeroed(), GFP_KERNEL_ACCOUNT)?;
-        let policy = Policy::verify(bytes, &mut workspace)?;
-        Ok(Arc::new(Filter { policy }, GFP_KERNEL_ACCOUNT)?)
+        let policy = Policy::verify(image, &mut workspace)?;
+        let places = KVec::from_elem(0, PLACES, GFP_KERNEL_ACCOUNT)?;
+        let program = policy.program(Event::SyscallEnter);
+        let by_number = ByNumber::of(program.as_ref(), places).ok_or(EINVAL)?;
+        Ok(Arc::new(Filter { policy, by_number }, GFP_KERNEL_ACCOUNT)?)
     }
 
     /// The policy.
     pub(crate) fn policy(&self) -> &Policy<KVVec<u8>> {
         &self.policy
+    }
+
+    /// What it decides about a system call by its number alone.
+    pub(crate) fn by_number(&self) -> &ByNumber<KVec<u16>> {
+        &self.by_number
     }
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The attach points: which kernel function leads to which handler. All are attached, or none.
 
+mod exec;
 mod getname;
 mod prctl;
 mod ptrace;
@@ -22,13 +23,14 @@ struct AttachPoint {
 }
 
 /// In the order of attaching: the way in (`prctl`) comes last, when everything that it leads to is in place.
-const ATTACH_POINTS: [AttachPoint; 9] = [
+const ATTACH_POINTS: [AttachPoint; 10] = [
     task::ALLOC,
     task::WAKE_UP_NEW,
     task::FREE,
     syscall_enter::PERMIT,
     getname::USER,
     getname::KERNEL,
+    exec::COMMITTED,
     ptrace::ACCESS_CHECK,
     ptrace::TRACEME,
     prctl::PRCTL,

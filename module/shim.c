@@ -4,6 +4,7 @@
 #include <linux/ftrace.h>
 #include <linux/kprobes.h>
 #include <linux/namei.h>
+#include <linux/ptrace.h>
 #include <linux/ratelimit.h>
 #include <linux/sched/signal.h>
 #include <linux/sched/task.h>
@@ -19,18 +20,21 @@ const unsigned int evf_lookup_empty = LOOKUP_EMPTY;
 const unsigned long evf_no_new_privs = BIT(PFA_NO_NEW_PRIVS);
 const size_t evf_filename_name = offsetof(struct filename, name);
 
-/* Threads that the kernel runs for the caller's process: io_uring workers, SQPOLL threads, vhost. Returns how many there are. */
-unsigned int evf_user_workers(struct task_struct **workers, unsigned int max)
+/*
+ * The other threads of the caller's process that have not ended, or only those that the kernel runs for it: io_uring workers, SQPOLL threads, vhost.
+ * Returns how many there are.
+ */
+unsigned int evf_other_threads(struct task_struct **threads, unsigned int max, bool workers_only)
 {
 	struct task_struct *task;
 	unsigned int n = 0;
 
 	rcu_read_lock();
 	for_each_thread(current, task) {
-		if (task == current || !(task->flags & PF_USER_WORKER))
+		if (task == current || (task->flags & PF_EXITING) || (workers_only && !(task->flags & PF_USER_WORKER)))
 			continue;
 		if (n < max)
-			workers[n] = get_task_struct(task);
+			threads[n] = get_task_struct(task);
 		n++;
 	}
 	rcu_read_unlock();
@@ -59,9 +63,26 @@ void evf_unlock_process(void)
 	mutex_unlock(&current->signal->cred_guard_mutex);
 }
 
-bool evf_traces(void)
+bool evf_traces(struct task_struct *task)
 {
-	return !list_empty_careful(&current->ptraced);
+	return !list_empty_careful(&task->ptraced);
+}
+
+void evf_take_no_new_privs(struct task_struct *task)
+{
+	if (task_no_new_privs(current))
+		task_set_no_new_privs(task);
+}
+
+bool evf_has_tracer(void)
+{
+	return ptrace_event_enabled(current, PTRACE_EVENT_SECCOMP);
+}
+
+/* The number of the call that a tracer has left; negative if it is not to run, or if the caller is about to die. */
+int evf_call_number(void)
+{
+	return fatal_signal_pending(current) ? -1 : syscall_get_nr(current, current_pt_regs());
 }
 
 /* The system call in progress; the caller has set nr to -1 and the rest to 0, which stays in a task that runs none. */

@@ -27,11 +27,14 @@ struct task_struct;
 extern const unsigned int evf_lookup_empty;
 extern const unsigned long evf_no_new_privs;
 extern const size_t evf_filename_name;
-unsigned int evf_user_workers(struct task_struct **workers, unsigned int max);
+unsigned int evf_other_threads(struct task_struct **threads, unsigned int max, bool workers_only);
 bool evf_all_threads(struct task_struct *task, bool (*look)(struct task_struct *, const void *), const void *arg);
 int evf_lock_process(void);
 void evf_unlock_process(void);
-bool evf_traces(void);
+bool evf_traces(struct task_struct *task);
+void evf_take_no_new_privs(struct task_struct *task);
+bool evf_has_tracer(void);
+int evf_call_number(void);
 void evf_seccomp_data(struct seccomp_data *sd);
 void evf_syscall_result(int errno);
 void evf_log(const char *what, const char *event, unsigned int layer, unsigned int verdict, int nr);
@@ -39,9 +42,14 @@ unsigned long evf_symbol(const char *name);
 int evf_hook(unsigned int i, unsigned long function, unsigned long trampoline);
 int evf_unhook(unsigned int i, unsigned long trampoline);
 
+/* sysctl.c */
+int evf_sysctl_register(u32 security_sequence);
+void evf_sysctl_unregister(void);
+
 /* table.c */
 const void *evf_domain_of(const struct task_struct *task);
-struct evf_slot *evf_slot_new(const void *domain, bool must);
+const void *evf_domain_at_exec_of(const struct task_struct *task);
+struct evf_slot *evf_slot_new(const void *domain, const void *at_exec, bool must);
 void evf_slot_set(struct task_struct *task, struct evf_slot *slot);
 
 /* ffi.rs */

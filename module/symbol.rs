@@ -12,6 +12,7 @@ use crate::ffi::{self, Function};
 /// Kernel functions that are called and not exported.
 pub(crate) struct Functions {
     pub(crate) force_sig_seccomp: Function,
+    pub(crate) ptrace_notify: Function,
     pub(crate) security_task_free: Function,
 }
 
@@ -31,6 +32,7 @@ impl Functions {
     pub(crate) fn find() -> Result {
         FUNCTIONS.populate(Functions {
             force_sig_seccomp: find(c"force_sig_seccomp")?,
+            ptrace_notify: find(c"ptrace_notify")?,
             security_task_free: find(c"security_task_free")?,
         });
         Ok(())

@@ -10,6 +10,7 @@ struct evf_slot {
 	struct hlist_node node;
 	const struct task_struct *task;
 	const void *domain;
+	const void *at_exec;
 	struct rcu_head rcu;
 };
 
@@ -33,21 +34,33 @@ const void *evf_domain_of(const struct task_struct *task)
 	return slot ? slot->domain : NULL;
 }
 
+/* The domain that takes the other's place when the task's next exec has succeeded, or NULL. */
+const void *evf_domain_at_exec_of(const struct task_struct *task)
+{
+	struct evf_slot *slot = find(task);
+
+	return slot ? slot->at_exec : NULL;
+}
+
 static void retire(struct rcu_head *rcu)
 {
 	struct evf_slot *slot = container_of(rcu, struct evf_slot, rcu);
 
 	evf_domain_put(slot->domain);
+	if (slot->at_exec)
+		evf_domain_put(slot->at_exec);
 	kfree(slot);
 }
 
-/* A slot that owns a reference to the domain; with @must the allocation waits until it succeeds. */
-struct evf_slot *evf_slot_new(const void *domain, bool must)
+/* A slot that owns a reference to each domain; with @must the allocation waits until it succeeds. */
+struct evf_slot *evf_slot_new(const void *domain, const void *at_exec, bool must)
 {
 	struct evf_slot *slot = kmalloc_obj(*slot, GFP_KERNEL_ACCOUNT | (must ? __GFP_NOFAIL : 0));
 
-	if (slot)
+	if (slot) {
 		slot->domain = domain;
+		slot->at_exec = at_exec;
+	}
 	return slot;
 }
 

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Who is under which domain: pushing a layer on the caller, giving a child its parent's, comparing two tasks.
 
+use kernel::alloc::AllocError;
 use kernel::prelude::*;
 use kernel::sync::{rcu, Arc};
 
-use crate::domain::Domain;
+use crate::domain::Domains;
 use crate::ffi::{self, NewSlot, Task};
 use crate::filter::Filter;
 
@@ -14,122 +15,233 @@ pub(crate) fn layers(task: Task) -> usize {
     ffi::domain_of(task, &rcu).map_or(0, |domain| domain.layers())
 }
 
-/// The domain of `task`.
-fn domain_of(task: Task) -> Option<Arc<Domain>> {
+/// What `task` is under.
+fn domains_of(task: Task) -> Option<Domains> {
     let rcu = rcu::read_lock();
-    ffi::domain_of(task, &rcu).map(Into::into)
+    Some(Domains {
+        now: ffi::domain_of(task, &rcu)?.into(),
+        at_exec: ffi::domain_at_exec_of(task, &rcu).map(Into::into),
+    })
 }
 
-/// Pushes `filter` on the calling thread and on the threads that the kernel runs for its process: io_uring's workers and SQPOLL threads act for
-/// whoever can write to a ring, and those made before would otherwise stay as free as the caller was.
+/// Whom a filter is pushed on, and when.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Whom {
+    /// The calling thread.
+    Caller,
+    /// All threads of its process, or none.
+    AllThreads,
+    /// The calling thread, when its next exec has succeeded.
+    CallerAtExec,
+}
+
+/// Why a filter was not pushed. Nothing has changed then.
+pub(crate) enum Obstacle {
+    /// As the errno says.
+    Error(Error),
+    /// The thread with this id cannot be taken along.
+    Thread(u32),
+}
+
+impl From<Error> for Obstacle {
+    fn from(error: Error) -> Obstacle {
+        Obstacle::Error(error)
+    }
+}
+
+impl From<AllocError> for Obstacle {
+    fn from(error: AllocError) -> Obstacle {
+        Obstacle::Error(error.into())
+    }
+}
+
+/// A change of what tasks are under: `filter` is pushed.
+struct Push<'f> {
+    filter: &'f Arc<Filter>,
+    whom: Whom,
+    /// What the caller was under before, and will be under.
+    outer: Domains,
+    inner: Domains,
+}
+
+/// Pushes `filter` on whom it is meant for, and always on the threads that the kernel runs for the caller's process: io_uring's workers and SQPOLL
+/// threads act for whoever can write to a ring, and those made before would otherwise stay as free as the caller was. (Not if it is for the
+/// next exec: that ends them.)
 ///
 /// # Errors
 ///
 /// `EACCES` without no_new_privs or CAP_SYS_ADMIN; `EBUSY` if the caller traces a task, through which it could go on acting freely; `EINTR` if
-/// it is being killed; else those of [`Domain::narrowed`]. Nothing has changed then.
-pub(crate) fn restrict_self(filter: &Arc<Filter>) -> Result {
+/// it is being killed; else those of [`Domains::narrowed`].
+pub(crate) fn restrict_self(filter: &Arc<Filter>, whom: Whom) -> Result<(), Obstacle> {
     if !ffi::may_restrict() {
-        return Err(EACCES);
+        return Err(EACCES.into());
     }
     let _process = ffi::lock_process()?;
-    if ffi::traces_others() {
-        return Err(EBUSY);
-    }
     let current = Task::current();
-    let outer = domain_of(current);
-    let inner = Domain::narrowed(outer.as_ref().map(|outer| outer.as_arc_borrow()), filter)?;
+    if current.traces_others() {
+        return Err(EBUSY.into());
+    }
+    let outer = match domains_of(current) {
+        Some(domains) => domains,
+        None => Domains::none()?,
+    };
+    let inner = match whom {
+        Whom::Caller | Whom::AllThreads => outer.narrowed(filter)?,
+        Whom::CallerAtExec => outer.narrowed_at_exec(filter)?,
+    };
     let own_slot = NewSlot::new(inner.clone(), false)?;
+    if whom == Whom::CallerAtExec {
+        own_slot.give_to(current);
+        return Ok(());
+    }
+    let push = Push {
+        filter,
+        whom,
+        outer,
+        inner,
+    };
 
     // Everything that can fail comes first.
-    let workers = ffi::user_workers()?;
-    let mut prepared = KVec::with_capacity(workers.len(), GFP_KERNEL)?;
-    for worker in &workers {
-        prepared.push(
-            prepare_worker(worker.task(), &outer, &inner, filter)?,
-            GFP_KERNEL,
-        )?;
+    let threads = push.threads()?;
+    let mut prepared = KVec::with_capacity(threads.len(), GFP_KERNEL)?;
+    for thread in &threads {
+        prepared.push(push.prepare(thread.task())?, GFP_KERNEL)?;
     }
 
-    for (worker, slot) in workers.iter().zip(prepared) {
-        slot.give_to(worker.task());
+    for (thread, slot) in threads.iter().zip(prepared) {
+        push.give(slot, thread.task());
     }
     own_slot.give_to(current);
-    cover_new_workers(&outer, &inner, filter);
-    if ffi::traces_others() {
+    push.cover_new_threads();
+    if push.traces_others() {
         // A child asked to be traced in between, when there was nothing to compare it with yet. The layer cannot be taken back.
         ffi::kill_process();
     }
     Ok(())
 }
 
-/// How often the workers are looked through for new ones. Only a worker that was making a worker can need a second look; whoever needs more keeps making
+/// How often the threads are looked through for new ones. Only a thread that was making a thread can need a second look; whoever needs more keeps making
 /// them on purpose.
 const ROUNDS: usize = 16;
 
-/// A slot with the worker's domain, narrowed by `filter`. Most workers were made by the caller and share its domain, before and after.
-fn prepare_worker(
-    worker: Task,
-    outer: &Option<Arc<Domain>>,
-    inner: &Arc<Domain>,
-    filter: &Arc<Filter>,
-) -> Result<NewSlot> {
-    let own = domain_of(worker);
-    let shared = match (&own, outer) {
-        (Some(own), Some(outer)) => Arc::ptr_eq(own, outer),
-        (None, None) => true,
-        _ => false,
-    };
-    let domain = if shared {
-        inner.clone()
-    } else {
-        Domain::narrowed(own.as_ref().map(|own| own.as_arc_borrow()), filter)?
-    };
-    NewSlot::new(domain, false)
-}
+impl Push<'_> {
+    /// The threads that the filter is pushed on besides the caller.
+    fn threads(&self) -> Result<KVec<ffi::Thread>> {
+        ffi::other_threads(self.whom != Whom::AllThreads)
+    }
 
-/// Covers the workers that a worker made while its own domain was being changed.
-///
-/// A new thread gets its creator's domain when it is allocated, and [`adopt`] compares again when it is woken. Between the two the creator may
-/// have been narrowed. After the barrier either the creator sees its new domain in `adopt`, or the loop here sees its new thread.
-fn cover_new_workers(outer: &Option<Arc<Domain>>, inner: &Arc<Domain>, filter: &Arc<Filter>) {
-    for _ in 0..ROUNDS {
-        match cover_workers(outer, inner, filter) {
-            Ok(0) => return,
-            Ok(_) => {}
-            Err(_) => break,
+    /// A slot with what `thread` will be under. Most threads were made by the caller and share its domain, before and after.
+    ///
+    /// If the filter is for the caller, a worker has its own domain narrowed, whatever it is. If it is for all threads they get what the caller
+    /// will be under, workers too, so none may be under anything else.
+    fn prepare(&self, thread: Task) -> Result<NewSlot, Obstacle> {
+        let own = match domains_of(thread) {
+            Some(domains) => domains,
+            None => Domains::none()?,
+        };
+        let domains = if own.same(&self.outer) || own.are_none() && self.outer.are_none() {
+            self.inner.clone()
+        } else if self.whom == Whom::Caller {
+            own.narrowed(self.filter)?
+        } else if self.inner.cover(&own) {
+            self.inner.clone()
+        } else {
+            return Err(Obstacle::Thread(thread.id()));
+        };
+        if thread.traces_others() {
+            return Err(Obstacle::Thread(thread.id()));
+        }
+        Ok(NewSlot::new(domains, false)?)
+    }
+
+    fn give(&self, slot: NewSlot, thread: Task) {
+        if self.whom == Whom::AllThreads {
+            // Before the domain: with it, but still able to gain privileges, the thread could use them on those who do not expect it confined.
+            thread.take_no_new_privs();
+        }
+        slot.give_to(thread);
+    }
+
+    /// Covers the threads that a thread made while its own domain was being changed.
+    ///
+    /// A new thread gets its creator's domain when it is allocated, and [`adopt`] compares again when it is woken. Between the two the creator may
+    /// have been narrowed. After the barrier either the creator sees its new domain in `adopt`, or the loop here sees its new thread.
+    fn cover_new_threads(&self) {
+        for _ in 0..ROUNDS {
+            match self.cover_threads() {
+                Ok(0) => return,
+                Ok(_) => {}
+                Err(_) => break,
+            }
+        }
+        // Who cannot be covered must not run: fail closed.
+        ffi::kill_process();
+    }
+
+    /// Covers the threads that are not yet; returns how many there were.
+    fn cover_threads(&self) -> Result<usize, Obstacle> {
+        ffi::barrier();
+        let mut found = 0;
+        for thread in &self.threads()? {
+            let thread = thread.task();
+            if !domains_of(thread).is_some_and(|domains| self.covers(&domains)) {
+                self.give(self.prepare(thread)?, thread);
+                found += 1;
+            }
+        }
+        Ok(found)
+    }
+
+    /// Whether a thread that is under `domains` has got what it should.
+    fn covers(&self, domains: &Domains) -> bool {
+        match self.whom {
+            Whom::AllThreads => domains.cover(&self.inner),
+            _ => domains.now.has(self.filter),
         }
     }
-    // Who cannot be covered must not run: fail closed.
-    ffi::kill_process();
+
+    /// Whether anybody whom the filter was pushed on is a tracer.
+    fn traces_others(&self) -> bool {
+        Task::current().traces_others()
+            || self.whom == Whom::AllThreads
+                && !self.threads().is_ok_and(|threads| {
+                    threads.iter().all(|thread| !thread.task().traces_others())
+                })
+    }
 }
 
-/// Covers the workers that are not yet; returns how many there were.
-fn cover_workers(
-    outer: &Option<Arc<Domain>>,
-    inner: &Arc<Domain>,
-    filter: &Arc<Filter>,
-) -> Result<usize> {
-    ffi::barrier();
-    let mut found = 0;
-    for worker in &ffi::user_workers()? {
-        let worker = worker.task();
-        if !domain_of(worker).is_some_and(|domain| domain.has(filter)) {
-            prepare_worker(worker, outer, inner, filter)?.give_to(worker);
-            found += 1;
-        }
+/// The caller's exec has succeeded: what was pushed for this moment takes hold.
+pub(crate) fn exec_succeeded() {
+    let Some(domains) = domains_of(Task::current()) else {
+        // A mark without a domain cannot be: fail closed.
+        return ffi::kill_process();
+    };
+    let Some(now) = domains.at_exec else {
+        return;
+    };
+    let domains = Domains { now, at_exec: None };
+    match NewSlot::new(domains, true) {
+        Ok(slot) => slot.give_to(Task::current()),
+        Err(_) => return ffi::kill_process(),
     }
-    Ok(found)
+    if Task::current().traces_others() {
+        // What it traces since the layer was pushed for now would go on acting freely for it.
+        ffi::kill_process();
+    }
 }
 
 /// Gives `child`, which is being forked and does not run yet, the caller's domain.
+///
+/// And no_new_privs, as `copy_seccomp` in `kernel/fork.c` does: another thread may have given both to the caller after its flags were copied.
 ///
 /// # Errors
 ///
 /// `ENOMEM`; the child must not come to life then.
 pub(crate) fn inherit(child: Task) -> Result {
     // The caller has the mark. Without a domain there is nothing that the child could safely be given.
-    let domain = domain_of(Task::current()).ok_or(EPERM)?;
-    NewSlot::new(domain, false)?.give_to(child);
+    let domains = domains_of(Task::current()).ok_or(EPERM)?;
+    NewSlot::new(domains, false)?.give_to(child);
+    child.take_no_new_privs();
     Ok(())
 }
 
@@ -137,12 +249,13 @@ pub(crate) fn inherit(child: Task) -> Result {
 ///
 /// Takes no lock: the creator may be dying together with a process whose lock is held. Whoever narrows the creator meanwhile is seen in the next round.
 pub(crate) fn adopt(child: Task) {
-    // Pairs with the barrier in `cover_workers`. The test of the mark in the trampoline comes before it; between that and the child's entry into the
+    // Pairs with the barrier in `cover_threads`. The test of the mark in the trampoline comes before it; between that and the child's entry into the
     // list of threads lie locked instructions of the kernel (io-wq's and SQPOLL's locks, cgroup_post_fork).
     ffi::barrier();
+    child.take_no_new_privs();
     while !at_least_as_confined(child, Task::current()) {
-        let domain = domain_of(Task::current()).ok_or(EPERM);
-        match domain.and_then(|domain| NewSlot::new(domain, true)) {
+        let domains = domains_of(Task::current()).ok_or(EPERM);
+        match domains.and_then(|domains| NewSlot::new(domains, true)) {
             Ok(slot) => slot.give_to(child),
             Err(_) => return ffi::kill_process(),
         }
@@ -165,7 +278,8 @@ fn covers(rcu: &rcu::Guard, task: Task, other: Task) -> bool {
     match (ffi::domain_of(task, rcu), ffi::domain_of(other, rcu)) {
         // A mark without a domain cannot be: fail closed.
         (_, None) => !other.has_mark(),
-        (None, Some(_)) => false,
+        // A domain without layers waits for an exec.
+        (None, Some(other)) => other.layers() == 0,
         (Some(task), Some(other)) => task.covers(&other),
     }
 }

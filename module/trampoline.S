@@ -94,7 +94,7 @@
 	.text
 
 /*
- * bool __seccomp_permit_syscall(void): without seccomp in use the guard answers for good; with it seccomp comes first, because a tracer may still
+ * bool __seccomp_permit_syscall(void): without seccomp in use the guard answers for good; with it seccomp comes in between, because a tracer may still
  * change the call there (SECCOMP_RET_TRACE), and we judge what is left.
  */
 SYM_FUNC_START(evf_tramp_permit_syscall)
@@ -150,6 +150,15 @@ SYM_FUNC_START(evf_tramp_task_free)
 .Ltask_free:
 	RET
 SYM_FUNC_END(evf_tramp_task_free)
+
+/* void security_bprm_committed_creds(const struct linux_binprm *bprm): the exec has succeeded, the new program does not run yet */
+SYM_FUNC_START(evf_tramp_committed_creds)
+	ENDBR
+	EVF_LEAVE_CURRENT_UNMARKED .Lcommitted_creds
+	EVF_GUARD evf_on_committed_creds
+.Lcommitted_creds:
+	RET
+SYM_FUNC_END(evf_tramp_committed_creds)
 
 /* int security_ptrace_access_check(struct task_struct *child, unsigned int mode) */
 SYM_FUNC_START(evf_tramp_ptrace_access_check)

@@ -77,7 +77,7 @@ pub(crate) fn restrict_self(control: BorrowedFd<'_>, filter: BorrowedFd<'_>) -> 
         size: size_of::<RestrictSelf>() as u32,
         flags: 0,
         filter_fd: filter.as_raw_fd(),
-        reserved: 0,
+        thread: 0,
     };
     call(control, IOC_RESTRICT_SELF, &mut argument)?;
     Ok(())

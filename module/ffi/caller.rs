@@ -7,16 +7,22 @@ use kernel::bindings;
 use kernel::error::to_result;
 use kernel::prelude::*;
 
+use filters::record::Caller;
+
 use super::Task;
 
 extern "C" {
     static evf_no_new_privs: usize;
     fn evf_lock_process() -> i32;
     fn evf_unlock_process();
-    fn evf_traces() -> bool;
+    fn evf_has_tracer() -> bool;
+    fn evf_call_number() -> i32;
     fn evf_seccomp_data(data: *mut u32);
     fn evf_syscall_result(errno: i32);
 }
+
+/// `include/uapi/linux/seccomp.h`
+const SECCOMP_MODE_FILTER: c_int = 2;
 
 /// `struct seccomp_data` as words, the head of every record. `N` is the length of the whole record.
 #[repr(C, align(8))]
@@ -55,10 +61,25 @@ impl Drop for ProcessLock {
     }
 }
 
-/// Whether the caller is the tracer of any task.
-pub(crate) fn traces_others() -> bool {
+/// The caller's ids, as it sees them.
+pub(crate) fn caller() -> Caller {
+    let current = Task::current();
+    Caller {
+        process: current.process_id(),
+        thread: current.id(),
+    }
+}
+
+/// Whether the caller has a tracer that waits for seccomp's events (`PTRACE_O_TRACESECCOMP`).
+pub(crate) fn has_tracer() -> bool {
     // SAFETY: No requirements.
-    unsafe { evf_traces() }
+    unsafe { evf_has_tracer() }
+}
+
+/// Whether the system call still is to run, after a tracer has seen it.
+pub(crate) fn call_goes_on() -> bool {
+    // SAFETY: Called from the hook in the syscall entry, where the registers are those of the call.
+    unsafe { evf_call_number() >= 0 }
 }
 
 /// The system call in progress, as the head of a record of `N` words, the rest of which is zero.
@@ -75,6 +96,19 @@ pub(crate) fn record_words<const N: usize>() -> Words<N> {
 pub(crate) fn seccomp_in_use() -> bool {
     // SAFETY: Current.
     unsafe { (*Task::current().as_ptr()).seccomp.mode != 0 }
+}
+
+/// Whether seccomp has just killed the caller (`SECCOMP_MODE_DEAD` of kernel/seccomp.c, one above the last public mode).
+pub(crate) fn killed_by_seccomp() -> bool {
+    // SAFETY: Current.
+    unsafe { (*Task::current().as_ptr()).seccomp.mode == SECCOMP_MODE_FILTER + 1 }
+}
+
+/// Whether the caller has a SIGSYS to take.
+pub(crate) fn sigsys_pending() -> bool {
+    // SAFETY: Current.
+    let pending = unsafe { (*Task::current().as_ptr()).pending.signal.sig[0] };
+    pending & 1 << (bindings::SIGSYS - 1) != 0
 }
 
 /// Makes the refused system call return `-errno`.

@@ -8,18 +8,34 @@ use kernel::prelude::*;
 use kernel::sync::{rcu, Arc, ArcBorrow};
 
 use super::Task;
-use crate::domain::Domain;
+use crate::domain::{Domain, Domains};
 
 extern "C" {
     fn evf_domain_of(task: *const c_void) -> *const c_void;
-    fn evf_slot_new(domain: *const c_void, must: bool) -> *mut c_void;
+    fn evf_domain_at_exec_of(task: *const c_void) -> *const c_void;
+    fn evf_slot_new(domain: *const c_void, at_exec: *const c_void, must: bool) -> *mut c_void;
     fn evf_slot_set(task: *mut c_void, slot: *mut c_void);
 }
 
 /// The domain of `task`, which the caller holds the RCU read lock to look at.
 pub(crate) fn domain_of<'r>(task: Task, _rcu: &'r rcu::Guard) -> Option<ArcBorrow<'r, Domain>> {
-    // SAFETY: The RCU read lock is held.
-    let domain = unsafe { evf_domain_of(task.as_ptr().cast()) };
+    // SAFETY: The RCU read lock is held; Slot: the slot owns the reference.
+    unsafe { borrow(evf_domain_of(task.as_ptr().cast())) }
+}
+
+/// The domain that `task` will be under after its next exec, if that is another.
+pub(crate) fn domain_at_exec_of<'r>(
+    task: Task,
+    _rcu: &'r rcu::Guard,
+) -> Option<ArcBorrow<'r, Domain>> {
+    // SAFETY: As in `domain_of`.
+    unsafe { borrow(evf_domain_at_exec_of(task.as_ptr().cast())) }
+}
+
+/// # Safety
+///
+/// `domain` must be null or come from a slot, and the RCU read lock be held for `'r`.
+unsafe fn borrow<'r>(domain: *const c_void) -> Option<ArcBorrow<'r, Domain>> {
     let domain = domain.cast::<Domain>();
     if domain.is_null() {
         return None;
@@ -32,23 +48,30 @@ pub(crate) fn domain_of<'r>(task: Task, _rcu: &'r rcu::Guard) -> Option<ArcBorro
 pub(crate) struct NewSlot {
     slot: NonNull<c_void>,
     domain: *const Domain,
+    /// Null if there is none.
+    at_exec: *const Domain,
 }
 
 impl NewSlot {
-    /// A slot that holds `domain`.
+    /// A slot that holds `domains`.
     ///
     /// # Errors
     ///
     /// `ENOMEM`, never if `must` is set: the allocation then waits.
-    pub(crate) fn new(domain: Arc<Domain>, must: bool) -> Result<NewSlot> {
-        let domain = domain.into_raw();
-        // SAFETY: Slot: the slot takes over the reference.
-        let slot = unsafe { evf_slot_new(domain.cast(), must) };
+    pub(crate) fn new(domains: Domains, must: bool) -> Result<NewSlot> {
+        let domain = domains.now.into_raw();
+        let at_exec = domains.at_exec.map_or(ptr::null(), Arc::into_raw);
+        // SAFETY: Slot: the slot takes over the references.
+        let slot = unsafe { evf_slot_new(domain.cast(), at_exec.cast(), must) };
         match NonNull::new(slot) {
-            Some(slot) => Ok(NewSlot { slot, domain }),
+            Some(slot) => Ok(NewSlot {
+                slot,
+                domain,
+                at_exec,
+            }),
             None => {
-                // SAFETY: Nobody took the reference that `into_raw` gave.
-                drop(unsafe { Arc::from_raw(domain) });
+                // SAFETY: Nobody took the references that `into_raw` gave.
+                unsafe { put(domain, at_exec) };
                 Err(ENOMEM)
             }
         }
@@ -64,10 +87,23 @@ impl NewSlot {
 
 impl Drop for NewSlot {
     fn drop(&mut self) {
-        // SAFETY: The slot came from kmalloc, no task was given it, and with it goes the reference that it owned.
+        // SAFETY: The slot came from kmalloc, no task was given it, and with it go the references that it owned.
         unsafe {
             bindings::kfree(self.slot.as_ptr());
-            drop(Arc::from_raw(self.domain));
+            put(self.domain, self.at_exec);
+        }
+    }
+}
+
+/// # Safety
+///
+/// Both must come from `Arc::into_raw` and be nobody else's; `at_exec` may be null.
+unsafe fn put(domain: *const Domain, at_exec: *const Domain) {
+    // SAFETY: Required of the caller.
+    unsafe {
+        drop(Arc::from_raw(domain));
+        if !at_exec.is_null() {
+            drop(Arc::from_raw(at_exec));
         }
     }
 }

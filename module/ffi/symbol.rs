@@ -3,6 +3,7 @@
 
 use core::ffi::CStr;
 
+use kernel::bindings;
 use kernel::error::to_result;
 use kernel::prelude::*;
 use kernel::sync::rcu;
@@ -46,6 +47,15 @@ impl Function {
                 usize::from(force_coredump),
             )
         };
+    }
+
+    /// `int ptrace_notify(int exit_code, unsigned long message)` on this function, for PTRACE_EVENT_SECCOMP: stops the caller until its tracer lets
+    /// it go on.
+    pub(crate) fn ptrace_notify_seccomp(self, message: u16) {
+        let code = bindings::PTRACE_EVENT_SECCOMP << 8 | bindings::SIGTRAP;
+        // SAFETY: `symbol::Functions::find` gives the address of `ptrace_notify` to this call and no other. Called from the hook in the syscall
+        // entry, where seccomp does the same: in process context, without locks.
+        unsafe { evf_call(self.0, code as usize, usize::from(message), 0) };
     }
 
     /// `void security_task_free(struct task_struct *task)` on this function.

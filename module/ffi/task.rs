@@ -11,7 +11,9 @@ use kernel::sync::rcu;
 const MARK_BIT: u32 = 63;
 
 extern "C" {
-    fn evf_user_workers(workers: *mut *mut c_void, max: u32) -> u32;
+    fn evf_other_threads(threads: *mut *mut c_void, max: u32, workers_only: bool) -> u32;
+    fn evf_traces(task: *mut c_void) -> bool;
+    fn evf_take_no_new_privs(task: *mut c_void);
     fn evf_all_threads(
         task: *mut c_void,
         look: unsafe extern "C" fn(*mut c_void, *const c_void) -> bool,
@@ -68,6 +70,34 @@ impl Task {
         unsafe { evf_all_threads(self.as_ptr().cast(), call::<F>, ptr::from_ref(&look).cast()) }
     }
 
+    /// Whether the task is the tracer of any other.
+    pub(crate) fn traces_others(self) -> bool {
+        // SAFETY: The task is valid.
+        unsafe { evf_traces(self.as_ptr().cast()) }
+    }
+
+    /// Gives the task no_new_privs if the caller has it.
+    pub(crate) fn take_no_new_privs(self) {
+        // SAFETY: The task is valid.
+        unsafe { evf_take_no_new_privs(self.as_ptr().cast()) };
+    }
+
+    /// Its thread id as the caller sees it; 0 if it has ended meanwhile.
+    pub(crate) fn id(self) -> u32 {
+        self.id_of(bindings::pid_type_PIDTYPE_PID)
+    }
+
+    /// The id of its process as the caller sees it; 0 if it has ended meanwhile.
+    pub(crate) fn process_id(self) -> u32 {
+        self.id_of(bindings::pid_type_PIDTYPE_TGID)
+    }
+
+    fn id_of(self, kind: bindings::pid_type) -> u32 {
+        // SAFETY: The task is valid; a null namespace means the caller's.
+        let id = unsafe { bindings::__task_pid_nr_ns(self.as_ptr(), kind, ptr::null_mut()) };
+        id as u32
+    }
+
     fn flags(self) -> u32 {
         // SAFETY: The task is valid; `flags` of another task may change under us, a torn read is not possible.
         unsafe { ptr::addr_of!((*self.as_ptr()).flags).read_volatile() }
@@ -79,38 +109,38 @@ impl Task {
     }
 }
 
-/// A worker thread of the caller's process, kept alive by a reference.
-pub(crate) struct Worker(NonNull<bindings::task_struct>);
+/// Another thread of the caller's process, kept alive by a reference.
+pub(crate) struct Thread(NonNull<bindings::task_struct>);
 
-impl Worker {
+impl Thread {
     pub(crate) fn task(&self) -> Task {
         Task(self.0)
     }
 }
 
-impl Drop for Worker {
+impl Drop for Thread {
     fn drop(&mut self) {
-        // SAFETY: Made in `user_workers` from a task with a reference of its own.
+        // SAFETY: Made in `other_threads` from a task with a reference of its own.
         unsafe { bindings::put_task_struct(self.0.as_ptr()) };
     }
 }
 
-/// The threads that the kernel runs for the caller's process.
-pub(crate) fn user_workers() -> Result<KVec<Worker>> {
+/// The other threads of the caller's process that have not ended; with `workers_only` those that the kernel runs for it.
+pub(crate) fn other_threads(workers_only: bool) -> Result<KVec<Thread>> {
     let mut room = 16;
     loop {
         let mut found = KVec::from_elem(ptr::null_mut(), room, GFP_KERNEL)?;
-        let mut workers = KVec::with_capacity(room, GFP_KERNEL)?;
+        let mut threads = KVec::with_capacity(room, GFP_KERNEL)?;
         // SAFETY: `found` has `room` places.
-        let n = unsafe { evf_user_workers(found.as_mut_ptr(), room as u32) } as usize;
-        for task in found.iter().take(n) {
+        let n = unsafe { evf_other_threads(found.as_mut_ptr(), room as u32, workers_only) };
+        for task in found.iter().take(n as usize) {
             if let Some(task) = NonNull::new(task.cast()) {
-                workers.push(Worker(task), GFP_KERNEL)?;
+                threads.push(Thread(task), GFP_KERNEL)?;
             }
         }
-        if n <= room {
-            return Ok(workers);
+        if n as usize <= room {
+            return Ok(threads);
         }
-        room = n.saturating_add(16);
+        room = (n as usize).saturating_add(16);
     }
 }

@@ -4,6 +4,8 @@
 #![allow(unsafe_code)]
 
 use filters::event::Event;
+use filters::stack::Decision;
+use filters::verdict::Action;
 use uapi::record::SyscallEnter;
 
 use super::AttachPoint;
@@ -38,31 +40,95 @@ const UPROBE_CALLS: [u32; 2] = [335, 336];
 /// bool __seccomp_permit_syscall(void), for a task with the mark.
 #[no_mangle]
 extern "C" fn evf_on_permit_syscall() -> Answer {
-    if ffi::seccomp_in_use() {
-        return Answer::CONTINUE;
+    if !ffi::seccomp_in_use() {
+        // The original must not run without seccomp in use: it would find no mode that it knows and stop the machine.
+        return Answer::refuse(isize::from(permit()));
     }
-    // The original must not run without seccomp in use: it would find no mode that it knows and stop the machine.
-    Answer::refuse(isize::from(permit()))
+    // seccomp comes next and we after it, so that a call that a tracer changes there is judged as changed. Two verdicts cannot wait that long: the
+    // one that is stricter than all of seccomp's, and ours to ask a tracer, because what it changes is for seccomp to judge.
+    let (decision, nr) = judge();
+    let ends_here = match decision.verdict.action() {
+        Action::KillProcess => enforce::syscall(decision, nr) != Flow::Continue,
+        Action::Trace => match enforce::syscall(decision, nr) {
+            Flow::AskTracer(message) => !enforce::ask_tracer(message),
+            // Without a tracer it is a mere errno; seccomp may be stricter.
+            _ => false,
+        },
+        _ => false,
+    };
+    if ends_here {
+        Answer::refuse(0)
+    } else {
+        Answer::CONTINUE
+    }
 }
 
-/// The same, for a task that also uses seccomp, which has already had its say.
+/// The same, for a task that also uses seccomp, which has had its say.
 #[no_mangle]
 extern "C" fn evf_after_permit_syscall(result: usize) -> usize {
     // A C function that returns bool defines the lowest byte only.
     let permitted = result as u8 != 0;
-    usize::from(permitted && permit())
+    if permitted {
+        return usize::from(permit_again());
+    }
+    refuse_more_strictly();
+    0
 }
 
 /// Judges the system call in the caller's registers and carries the verdict out.
 fn permit() -> bool {
+    let (decision, nr) = judge();
+    match enforce::syscall(decision, nr) {
+        Flow::Continue => true,
+        Flow::Refuse => false,
+        Flow::AskTracer(message) => enforce::ask_tracer(message) && permit_again(),
+    }
+}
+
+/// Judges a call that a tracer may have changed. Like seccomp, does not ask the tracer again.
+fn permit_again() -> bool {
+    let (decision, nr) = judge();
+    match enforce::syscall(decision, nr) {
+        Flow::Continue | Flow::AskTracer(_) => true,
+        Flow::Refuse => false,
+    }
+}
+
+/// seccomp has refused the call: the stricter of its verdict and ours is carried out. Between an errno and an errno ours is seen.
+fn refuse_more_strictly() {
+    // Stricter than a kill is only a verdict that has been carried out before. And a call that a tracer has cancelled is nobody's.
+    if ffi::killed_by_seccomp() || !ffi::call_goes_on() {
+        return;
+    }
+    let (decision, nr) = judge();
+    let stricter = match decision.verdict.action() {
+        Action::KillProcess | Action::KillThread | Action::Trap => true,
+        // Not stricter than a trap.
+        Action::Errno => !ffi::sigsys_pending(),
+        Action::Notify | Action::Trace | Action::Log | Action::Allow => false,
+    };
+    if stricter {
+        enforce::syscall(decision, nr);
+    }
+}
+
+/// What the domain says of the system call in the caller's registers, and its number.
+fn judge() -> (Decision, u32) {
     let mut nr = 0;
     let decision = event::ask(Event::SyscallEnter, |domain| {
         let words = ffi::record_words::<WORDS>();
         nr = words.0[NR];
-        if words.0[ARCH] == NATIVE && UPROBE_CALLS.contains(&nr) {
+        let arch = words.0[ARCH];
+        if arch == NATIVE && UPROBE_CALLS.contains(&nr) {
             return event::ALLOWED;
         }
-        event::decide(domain, Event::SyscallEnter, &words.0, &[])
+        match domain.by_number(nr, arch) {
+            Some(verdict) => Decision {
+                verdict,
+                layer: None,
+            },
+            None => event::decide(domain, Event::SyscallEnter, &words.0, &[]),
+        }
     });
-    decision.is_none_or(|decision| enforce::syscall(decision, nr) == Flow::Continue)
+    (decision.unwrap_or(event::ALLOWED), nr)
 }

@@ -6,8 +6,13 @@ use core::mem::{offset_of, size_of};
 /// Version of this interface, reported in [`Info::abi`]. It is raised when a meaning changes; a field added at the end of a struct does not raise it.
 pub const ABI_VERSION: u32 = 1;
 
-/// Number raised with each security fix of the module (seed: Arcangeli 2004), reported in [`Info::security_sequence`].
+/// Number raised with each security fix of the module (seed: Arcangeli 2004), reported in [`Info::security_sequence`] and in [`SECURITY_SEQUENCE_PATH`].
+///
+/// What each number stands for is listed in SECURITY.md.
 pub const SECURITY_SEQUENCE: u32 = 1;
+
+/// Where the same number can be read without a descriptor: a decimal number and a newline.
+pub const SECURITY_SEQUENCE_PATH: &str = "/proc/sys/kernel/evfilter/security_sequence";
 
 /// The `prctl` option of evfilter ("EVFL"); an unmodified kernel answers it with `EINVAL`.
 pub const PR_EVFILTER: i32 = 0x4556_464c;
@@ -48,13 +53,31 @@ pub const IOC_LOAD: u32 = ioc(1);
 ///
 /// Nothing has changed after any of them.
 ///
-/// - `EINVAL`, `E2BIG`, `EFAULT` as for [`IOC_LOAD`]; `EOPNOTSUPP`: a flag or the reserved field is set.
+/// - `EINVAL`, `E2BIG`, `EFAULT` as for [`IOC_LOAD`]; `EINVAL` also for flags that exclude each other, and for a field that must have one value and has another.
+/// - `EOPNOTSUPP`: an unknown flag is set.
 /// - `EBADF`: no descriptor; `EBADFD`: a descriptor, but not of a filter.
 /// - `EACCES`: neither no_new_privs nor CAP_SYS_ADMIN in the caller's user namespace.
 /// - `EBUSY`: the caller is tracing a task, through which it could go on acting freely.
+/// - `ESRCH`, with [`RESTRICT_TSYNC`]: a thread cannot be taken along. Its id is in [`RestrictSelf::thread`].
 /// - `ENOSPC`: [`Info::max_layers`] are reached; `ENOMEM`: [`Info::max_stack_cost`] would be exceeded, or no memory.
 /// - `EINTR`: the caller is being killed.
 pub const IOC_RESTRICT_SELF: u32 = ioc(2);
+
+/// [`RestrictSelf::flags`]: push the filter on all threads of the process, or on none, as `SECCOMP_FILTER_FLAG_TSYNC` does.
+///
+/// Every thread then has the caller's layers and the new one, and no_new_privs if the caller has it. A thread that is under a layer that the caller is not
+/// under, or that is tracing a task, is in the way.
+pub const RESTRICT_TSYNC: u32 = 1;
+
+/// [`RestrictSelf::flags`]: push the strict filter that is built into the module; [`RestrictSelf::filter_fd`] must be -1.
+///
+/// It allows read, write, exit, exit_group and sigreturn, and kills the process for everything else.
+pub const RESTRICT_STRICT: u32 = 2;
+
+/// [`RestrictSelf::flags`]: the layer takes hold when the caller's next exec has succeeded, before the new program's first instruction.
+///
+/// Until then the caller is judged as before; its children inherit the intention with the rest. Not together with [`RESTRICT_TSYNC`]: an exec ends the other threads.
+pub const RESTRICT_AT_EXEC: u32 = 4;
 
 /// Answer of [`IOC_INFO`]. The caller sets `size`; the module fills the rest and sets `size` to the size it knows.
 #[repr(C)]
@@ -109,12 +132,12 @@ pub struct Load {
 pub struct RestrictSelf {
     /// Size of this struct in bytes.
     pub size: u32,
-    /// Must be zero.
+    /// `RESTRICT_*`.
     pub flags: u32,
     /// Filter descriptor from [`IOC_LOAD`].
     pub filter_fd: i32,
-    /// Must be zero.
-    pub reserved: u32,
+    /// Must be zero. After `ESRCH`: id of the thread that is in the way, as the caller sees it.
+    pub thread: u32,
 }
 
 const _: () = {
@@ -125,4 +148,5 @@ const _: () = {
     assert!(offset_of!(Load, image) == 8);
     assert!(offset_of!(Load, message) == 24);
     assert!(offset_of!(RestrictSelf, filter_fd) == 8);
+    assert!(offset_of!(RestrictSelf, thread) == 12);
 };

@@ -327,7 +327,11 @@ mod tests {
             20.0,
         );
         assert!(outcome.to_init.is_some() && !outcome.hung_before_init());
-        let (outcome, _) = guest("echo '[    1.000001] BUG: all is lost'; exec sleep 30", 0.3, 20.0);
+        let (outcome, _) = guest(
+            "echo '[    1.000001] BUG: all is lost'; exec sleep 30",
+            0.3,
+            20.0,
+        );
         assert!(!outcome.hung_before_init());
         let (outcome, _) = guest("echo booting", 20.0, 20.0);
         assert!(!outcome.hung_before_init());

@@ -312,7 +312,8 @@ fn restrict_of_a_newer_caller_with_other_tail() {
 fn restrict_flags() {
     no_new_privs();
     let filter = load(&allow_all());
-    for bit in 0..32 {
+    // The bits below have a meaning.
+    for bit in 3..32 {
         let mut words = good_restrict(filter.as_raw_fd());
         words[0] |= 1 << (32 + bit);
         assert_eq!(
@@ -332,7 +333,7 @@ fn restrict_reserved() {
         words[1] |= 1 << (32 + bit);
         assert_eq!(
             ask(IOC_RESTRICT_SELF, words.as_ptr()),
-            Err(EOPNOTSUPP),
+            Err(EINVAL),
             "bit {bit}"
         );
     }
@@ -441,7 +442,7 @@ fn law_5_fail_closed_nothing_changes_after_failures() {
         let mut words = good_restrict(filter.as_raw_fd());
         words[0] = round;
         let _ = ask(IOC_RESTRICT_SELF, words.as_ptr()).map(|_| panic_if_attached(round));
-        words[0] = 16 | (round + 1) << 32;
+        words[0] = 16 | (round + 1) << (32 + 3);
         assert_eq!(ask(IOC_RESTRICT_SELF, words.as_ptr()), Err(EOPNOTSUPP));
         let closed = good_restrict(900 + round as i32);
         assert_eq!(ask(IOC_RESTRICT_SELF, closed.as_ptr()), Err(EBADF));
