@@ -232,8 +232,6 @@ pub(crate) fn exec_succeeded() {
 
 /// Gives `child`, which is being forked and does not run yet, the caller's domain.
 ///
-/// And no_new_privs, as `copy_seccomp` in `kernel/fork.c` does: another thread may have given both to the caller after its flags were copied.
-///
 /// # Errors
 ///
 /// `ENOMEM`; the child must not come to life then.
@@ -241,11 +239,11 @@ pub(crate) fn inherit(child: Task) -> Result {
     // The caller has the mark. Without a domain there is nothing that the child could safely be given.
     let domains = domains_of(Task::current()).ok_or(EPERM)?;
     NewSlot::new(domains, false)?.give_to(child);
-    child.take_no_new_privs();
     Ok(())
 }
 
-/// Makes sure, just before `child` runs for the first time, that it is at least as confined as its creator, the caller, is by now.
+/// Makes sure, just before `child` runs for the first time, that it is at least as confined as its creator, the caller, is by now, and has no_new_privs
+/// if the caller has it: another thread may have given the caller both after the child's flags were copied. (`copy_seccomp` in `kernel/fork.c` does the same.)
 ///
 /// Takes no lock: the creator may be dying together with a process whose lock is held. Whoever narrows the creator meanwhile is seen in the next round.
 pub(crate) fn adopt(child: Task) {

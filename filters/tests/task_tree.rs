@@ -16,7 +16,9 @@ use filters::insn::Insn;
 use filters::verdict::Verdict;
 use oracle::generate::{self, OwnedRecord};
 use oracle::image::{self, Draft};
-use oracle::task_tree::{Attach, Filter, Fork, Kind, Progress, Refused, Stage, Task, TaskId, Tree};
+use oracle::task_tree::{
+    Attach, Filter, Fork, Kind, Progress, Refused, Stage, Task, TaskId, Tree, Whom,
+};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -27,7 +29,7 @@ enum Move {
     /// A task begins to fork.
     Fork(Index, Kind),
     /// A task begins to push one of the filters.
-    Attach(Index, Index),
+    Attach(Index, Index, Whom),
     /// One of the operations in progress takes a step; memory may run out in it.
     Step(Index, bool),
     /// The oldest operation in progress takes a step.
@@ -45,9 +47,10 @@ fn moves() -> impl Strategy<Value = Vec<Move>> {
         Kind::Worker,
         Kind::Worker,
     ]);
+    let whom = prop::sample::select(vec![Whom::Caller, Whom::AllThreads]);
     let one = prop_oneof![
         3 => (any::<Index>(), kind).prop_map(|(task, kind)| Move::Fork(task, kind)),
-        2 => (any::<Index>(), any::<Index>()).prop_map(|(task, filter)| Move::Attach(task, filter)),
+        2 => (any::<Index>(), any::<Index>(), whom).prop_map(|(task, filter, whom)| Move::Attach(task, filter, whom)),
         20 => (any::<Index>(), proptest::bool::weighted(0.03)).prop_map(|(which, fail)| Move::Step(which, fail)),
         1 => any::<Index>().prop_map(Move::Exit),
         1 => any::<Index>().prop_map(Move::Exec),
@@ -69,7 +72,7 @@ enum Happened<'a> {
     Nothing,
     Forked(TaskId),
     ForkFailed(TaskId),
-    Attached(TaskId, &'a Filter),
+    Attached(TaskId, &'a Filter, Whom),
     AttachFailed(TaskId, usize),
     Executed(TaskId),
 }
@@ -106,12 +109,12 @@ fn play(
                 );
                 Happened::Nothing
             }
-            Move::Attach(task, filter) => {
+            Move::Attach(task, filter, whom) => {
                 let filter = filters[filter.index(filters.len())].clone();
                 let attach = pick(task).and_then(|task| {
                     let layers = before.get(&task)?.layers().len();
                     Some(Operation::Attach(
-                        Attach::begin(&tree, task, filter)?,
+                        Attach::begin(&tree, task, filter, *whom)?,
                         layers,
                     ))
                 });
@@ -156,10 +159,11 @@ fn play(
                     Operation::Attach(attach, layers) => match attach.step(*fail) {
                         Progress::Done(result) => {
                             let (caller, layers) = (attach.caller(), *layers);
+                            let whom = attach.whom();
                             let filter = done.insert(attach.filter().clone());
                             operations.remove(which);
                             match result {
-                                Ok(()) => Happened::Attached(caller, filter),
+                                Ok(()) => Happened::Attached(caller, filter, whom),
                                 Err(Refused::Killed) => Happened::Nothing,
                                 Err(_) => Happened::AttachFailed(caller, layers),
                             }
@@ -183,6 +187,12 @@ fn play(
 /// Whether `layers` begins with `first`.
 fn extends(layers: &[Filter], first: &[Filter]) -> bool {
     layers.len() >= first.len() && layers.iter().zip(first).all(|(a, b)| a.same(b))
+}
+
+/// Whether each of `some` is among `layers`.
+fn includes(layers: &[Filter], some: &[Filter]) -> bool {
+    let here = |one: &Filter| layers.iter().any(|layer| layer.same(one));
+    some.iter().all(here)
 }
 
 fn runs(task: &Task) -> bool {
@@ -237,14 +247,14 @@ proptest! {
     fn law_3_inherited_whole_a_child_runs_under_all_its_creator_is_under(moves in moves(), filters in filters()) {
         play(&moves, &filters, |tree, before, after, happened| {
             match happened {
-                // While an attach goes round, a worker may be behind its creator; that it ends well is another test's subject.
-                Happened::Forked(child) if tree.attaching() && after.get(&child).is_some_and(|task| task.worker) => {}
+                // While an attach goes round, a child may be behind its creator; that it ends well is another test's subject.
+                Happened::Forked(child) if after.get(&child).and_then(|task| task.creator).is_some_and(|creator| tree.attaching(creator)) => {}
                 Happened::Forked(child) => {
                     // Killed together with its process, in the same step.
                     let Some(task) = after.get(&child) else { return };
                     let creator = task.creator.and_then(|creator| before.get(&creator)).expect("a creator that waits for its child to run");
                     assert!(task.covers(creator), "{task:?} runs under less than {creator:?}");
-                    if !task.worker && !creator.worker {
+                    if !task.worker && !creator.worker && task.process != creator.process {
                         let (own, theirs) = (task.layers(), creator.layers());
                         assert!(own.len() == theirs.len() && extends(own, theirs), "the very layers, in their order");
                     }
@@ -266,27 +276,34 @@ proptest! {
     }
 
     #[test]
-    fn law_3_inherited_whole_workers_are_covered_by_an_attach(moves in moves(), filters in filters()) {
-        // For each attach that succeeded: the caller, its process, the filter, and who is bound by it ever after.
-        let mut bound: Vec<(Filter, Vec<TaskId>)> = Vec::new();
+    fn law_3_inherited_whole_threads_are_covered_by_an_attach(moves in moves(), filters in filters()) {
+        // For each attach that succeeded: the filter, whom it was for, and who is bound by it ever after.
+        let mut bound: Vec<(Filter, Whom, Vec<TaskId>)> = Vec::new();
         play(&moves, &filters, |_, _, after, happened| {
-            if let Happened::Attached(caller, filter) = happened {
+            if let Happened::Attached(caller, filter, whom) = happened {
                 if let Some(task) = after.get(&caller) {
                     let found = after.iter().filter(|(_, other)| {
-                        other.process == task.process && other.worker && other.stage >= Stage::Listed
+                        let meant = other.worker || whom == Whom::AllThreads;
+                        meant && other.process == task.process && other.stage >= Stage::Listed
                     });
-                    let whom = found.map(|(id, _)| *id).chain([caller]).collect();
-                    bound.push((filter.clone(), whom));
+                    let members = found.map(|(id, _)| *id).chain([caller]).collect();
+                    bound.push((filter.clone(), whom, members));
+                    if whom == Whom::AllThreads {
+                        for other in after.values().filter(|other| other.process == task.process && runs(other)) {
+                            assert!(includes(other.layers(), task.layers()), "{other:?} has not got all that {task:?} has");
+                        }
+                    }
                 }
             }
-            for (filter, whom) in &mut bound {
+            for (filter, whom, members) in &mut bound {
                 for (id, task) in after.iter().filter(|(_, task)| runs(task)) {
-                    let made_by_one = task.creator.is_some_and(|creator| whom.contains(&creator));
-                    // A worker that one of them makes is bound like them, even if its making began before the attach.
-                    if whom.contains(id) || (made_by_one && task.worker) {
+                    let made_by_one = task.creator.is_some_and(|creator| members.contains(&creator));
+                    let in_process = task.creator.and_then(|creator| after.get(&creator)).is_some_and(|creator| creator.process == task.process);
+                    // A thread that one of them makes is bound like them, even if its making began before the attach.
+                    if members.contains(id) || (made_by_one && (task.worker || *whom == Whom::AllThreads && in_process)) {
                         assert!(task.layers().iter().any(|layer| layer.same(filter)), "task {id} escaped: {task:?}");
-                        if !whom.contains(id) {
-                            whom.push(*id);
+                        if !members.contains(id) {
+                            members.push(*id);
                         }
                     }
                 }
@@ -298,18 +315,29 @@ proptest! {
     fn law_4_not_removable_no_task_ever_loses_a_layer(moves in moves(), filters in filters()) {
         play(&moves, &filters, |_, before, after, happened| {
             for (id, task) in after {
-                if let Some(was) = before.get(id) {
-                    assert!(extends(task.layers(), was.layers()), "task {id} had {was:?}, has {task:?}");
+                // Until it has run, a child may be given now its creator's layers, now those of an attach.
+                if let Some(was) = before.get(id).filter(|was| runs(was)) {
+                    assert!(includes(task.layers(), was.layers()), "task {id} had {was:?}, has {task:?}");
                 }
             }
             match happened {
-                Happened::Attached(caller, filter) => if let Some(task) = after.get(&caller) {
+                Happened::Attached(caller, filter, _) => if let Some(task) = after.get(&caller) {
                     assert!(task.layers().last().is_some_and(|layer| layer.same(filter)));
                 },
                 Happened::AttachFailed(caller, layers) => if let Some(task) = after.get(&caller) {
                     assert_eq!(task.layers().len(), layers, "a failed attach changed its caller");
                 },
                 _ => {}
+            }
+        });
+    }
+
+    #[test]
+    fn law_7_unprivileged_whoever_is_under_layers_gains_no_privileges(moves in moves(), filters in filters()) {
+        play(&moves, &filters, |_, _, after, _| {
+            // Workers execute no programs.
+            for task in after.values().filter(|task| runs(task) && !task.worker) {
+                assert!(task.no_new_privs || task.layers().is_empty(), "{task:?}");
             }
         });
     }
@@ -369,67 +397,152 @@ fn fork(tree: &Tree, creator: TaskId, kind: Kind) -> TaskId {
 }
 
 fn attach(tree: &Tree, caller: TaskId, filter: &Filter) {
-    finish_attach(Attach::begin(tree, caller, filter.clone()).expect("free to attach"))
-        .expect("room");
+    finish_attach(
+        Attach::begin(tree, caller, filter.clone(), Whom::Caller).expect("free to attach"),
+    )
+    .expect("room");
 }
 
-/// The race that `adopt` is for, at each point of the worker's creation: the creating worker is narrowed while its child comes into being.
+/// For whom an attach is, and the kind of thread that it then must not lose.
+const RACERS: [(Whom, Kind); 3] = [
+    (Whom::Caller, Kind::Worker),
+    (Whom::AllThreads, Kind::Worker),
+    (Whom::AllThreads, Kind::Thread),
+];
+
+/// The race that `adopt` is for, at each point of a thread's creation: the creating thread is narrowed while its child comes into being.
 #[test]
-fn law_3_inherited_whole_a_worker_made_during_an_attach_is_covered() {
-    for confined_before in [false, true] {
-        for steps in 0..=4 {
-            let (outer, inner) = (refusing(1), refusing(2));
+fn law_3_inherited_whole_a_thread_made_during_an_attach_is_covered() {
+    for (whom, kind) in RACERS {
+        for confined_before in [false, true] {
+            for steps in 0..=4 {
+                let (outer, inner) = (refusing(1), refusing(2));
+                let tree = Tree::new();
+                if confined_before {
+                    attach(&tree, 0, &outer);
+                }
+                let creator = fork(&tree, 0, kind);
+                let mut creation = Fork::begin(&tree, creator, kind).expect("free");
+                for _ in 0..steps {
+                    assert_eq!(creation.step(false), Progress::Going);
+                }
+                let attachment = Attach::begin(&tree, 0, inner, whom).expect("free to attach");
+                assert_eq!(finish_attach(attachment), Ok(()));
+                let child = finish_fork(creation).expect("memory");
+                let child = tree.task(child).expect("alive");
+                assert_eq!(
+                    child.layers().len(),
+                    1 + usize::from(confined_before),
+                    "{whom:?} {kind:?} created after {steps} steps"
+                );
+                assert!(
+                    child.no_new_privs || whom == Whom::Caller,
+                    "{whom:?} {kind:?} created after {steps} steps"
+                );
+            }
+        }
+    }
+}
+
+/// The creator is narrowed twice, the second time perhaps between the moment in which it compares its child with itself and that in which it acts on it.
+#[test]
+fn law_3_inherited_whole_a_thread_made_during_two_attaches_is_covered() {
+    for (whom, kind) in RACERS {
+        for (first, second) in (0..=5).flat_map(|first| (0..=3).map(move |second| (first, second)))
+        {
             let tree = Tree::new();
-            if confined_before {
-                attach(&tree, 0, &outer);
+            let creator = fork(&tree, 0, kind);
+            let mut creation = Fork::begin(&tree, creator, kind).expect("free");
+            let mut done = None;
+            for (steps, filter) in [(first, refusing(1)), (second, refusing(2))] {
+                for _ in 0..steps {
+                    if done.is_none() {
+                        match creation.step(false) {
+                            Progress::Done(child) => done = Some(child.expect("memory")),
+                            progress => assert_eq!(progress, Progress::Going),
+                        }
+                    }
+                }
+                let attachment = Attach::begin(&tree, 0, filter, whom).expect("free to attach");
+                assert_eq!(finish_attach(attachment), Ok(()));
             }
-            let worker = fork(&tree, 0, Kind::Worker);
-            let mut creation = Fork::begin(&tree, worker, Kind::Worker).expect("free");
-            for _ in 0..steps {
-                assert_eq!(creation.step(false), Progress::Going);
-            }
-            attach(&tree, 0, &inner);
-            let child = finish_fork(creation).expect("memory");
+            let child = done.unwrap_or_else(|| finish_fork(creation).expect("memory"));
             let layers = tree.task(child).expect("alive").layers().len();
-            assert_eq!(
-                layers,
-                1 + usize::from(confined_before),
-                "created after {steps} steps"
+            assert_eq!(layers, 2, "{whom:?} {kind:?}, {first} and {second} steps");
+        }
+    }
+}
+
+/// A thread that has the filter already is not therefore under all that the others are under.
+#[test]
+fn law_3_inherited_whole_a_filter_pushed_again_brings_the_other_layers_too() {
+    for steps in 0..=5 {
+        let (own, again) = (refusing(1), refusing(2));
+        let tree = Tree::new();
+        let creator = fork(&tree, 0, Kind::Thread);
+        attach(&tree, creator, &again);
+        attach(&tree, 0, &own);
+        attach(&tree, 0, &again);
+        let mut all = Attach::begin(&tree, 0, again, Whom::AllThreads).expect("free");
+        for _ in 0..steps {
+            assert_eq!(all.step(false), Progress::Going);
+        }
+        let creation = Fork::begin(&tree, creator, Kind::Thread).expect("free");
+        let child = finish_fork(creation).expect("memory");
+        assert_eq!(finish_attach(all), Ok(()));
+        for task in [creator, child] {
+            let task = tree.task(task).expect("alive");
+            assert!(
+                task.layers().iter().any(|layer| layer.same(&own)),
+                "{steps} steps: {task:?}"
             );
         }
     }
 }
 
-/// The other side of that race: a whole worker comes into being after the attach has looked who is there.
+/// The other side of that race: a whole thread comes into being after the attach has looked who is there.
 #[test]
-fn law_3_inherited_whole_a_worker_made_behind_an_attachs_back_is_covered() {
-    for steps in 0..=5 {
-        let filter = refusing(1);
-        let tree = Tree::new();
-        let worker = fork(&tree, 0, Kind::Worker);
-        let mut attachment = Attach::begin(&tree, 0, filter.clone()).expect("free to attach");
-        for _ in 0..steps {
-            assert_eq!(attachment.step(false), Progress::Going);
+fn law_3_inherited_whole_a_thread_made_behind_an_attachs_back_is_covered() {
+    for (whom, kind) in RACERS {
+        for steps in 0..=5 {
+            let filter = refusing(1);
+            let tree = Tree::new();
+            let creator = fork(&tree, 0, kind);
+            let mut attachment =
+                Attach::begin(&tree, 0, filter.clone(), whom).expect("free to attach");
+            for _ in 0..steps {
+                assert_eq!(attachment.step(false), Progress::Going);
+            }
+            let creation = Fork::begin(&tree, creator, kind).expect("free to make another");
+            let child = finish_fork(creation).expect("memory");
+            assert_eq!(finish_attach(attachment), Ok(()));
+            for task in [0, creator, child] {
+                let layers = tree.task(task).expect("alive");
+                assert!(
+                    layers.layers().iter().any(|layer| layer.same(&filter)),
+                    "task {task} escaped an attach for {whom:?} that had taken {steps} steps"
+                );
+            }
         }
-        let child = match Fork::begin(&tree, worker, Kind::Worker) {
-            Some(mut creation) => loop {
-                match creation.step(false) {
-                    Progress::Done(child) => break child.expect("memory"),
-                    // Its creator was narrowed in between: it waits for the attach, which is then tested by the other test.
-                    Progress::Blocked => return,
-                    Progress::Going => {}
-                }
-            },
-            None => unreachable!("a worker is free to make another"),
-        };
-        assert_eq!(finish_attach(attachment), Ok(()));
-        for task in [0, worker, child] {
-            let layers = tree.task(task).expect("alive");
-            assert!(
-                layers.layers().iter().any(|layer| layer.same(&filter)),
-                "task {task} escaped an attach that had taken {steps} steps"
-            );
-        }
+    }
+}
+
+#[test]
+fn law_1_narrow_only_a_thread_with_layers_of_its_own_is_in_the_way() {
+    let tree = Tree::new();
+    let thread = fork(&tree, 0, Kind::Thread);
+    let other = fork(&tree, 0, Kind::Thread);
+    attach(&tree, thread, &refusing(1));
+    let all = Attach::begin(&tree, 0, refusing(2), Whom::AllThreads).expect("free");
+    assert_eq!(finish_attach(all), Err(Refused::InTheWay(thread)));
+    for (task, layers) in [(0, 0), (thread, 1), (other, 0)] {
+        assert_eq!(tree.task(task).expect("alive").layers().len(), layers);
+    }
+    // The thread itself is free to take the others along: they are under nothing that it is not under.
+    let all = Attach::begin(&tree, thread, refusing(3), Whom::AllThreads).expect("free");
+    assert_eq!(finish_attach(all), Ok(()));
+    for task in [0, thread, other] {
+        assert_eq!(tree.task(task).expect("alive").layers().len(), 2);
     }
 }
 
@@ -470,7 +583,7 @@ fn law_3_inherited_whole_sixty_four_generations() {
             layer as usize
         );
     }
-    let more = Attach::begin(&tree, task, refusing(65)).expect("free");
+    let more = Attach::begin(&tree, task, refusing(65), Whom::Caller).expect("free");
     let full = Refused::Push(filters::stack::PushError::Full);
     assert_eq!(finish_attach(more), Err(full));
     assert_eq!(tree.task(task).expect("alive").layers().len(), 64);
@@ -517,7 +630,7 @@ fn race(tree: &Tree, filters: &[Filter], seed: u32, turns: u32) {
         for (id, task) in &now {
             if let Some(was) = seen.get(id) {
                 assert!(
-                    extends(task.layers(), was.layers()),
+                    !runs(was) || includes(task.layers(), was.layers()),
                     "task {id} lost a layer"
                 );
             }
@@ -544,9 +657,9 @@ fn race(tree: &Tree, filters: &[Filter], seed: u32, turns: u32) {
                 }
             }
             4 => {
-                let Some(attachment) =
-                    Attach::begin(tree, task, filters[next(filters.len())].clone())
-                else {
+                let whom = [Whom::Caller, Whom::AllThreads][next(2)];
+                let filter = filters[next(filters.len())].clone();
+                let Some(attachment) = Attach::begin(tree, task, filter, whom) else {
                     continue;
                 };
                 let filter = attachment.filter().clone();
@@ -556,7 +669,10 @@ fn race(tree: &Tree, filters: &[Filter], seed: u32, turns: u32) {
                             assert!(task.layers().iter().any(|layer| layer.same(&filter)));
                         }
                     }
-                    Err(refused) => assert!(matches!(refused, Refused::Push(_) | Refused::Killed)),
+                    Err(refused) => assert!(matches!(
+                        refused,
+                        Refused::Push(_) | Refused::Killed | Refused::InTheWay(_)
+                    )),
                 }
             }
             5 if seen[&task].process != 0 => {

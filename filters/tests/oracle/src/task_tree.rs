@@ -8,7 +8,7 @@
 //! The locks are spin locks, because a kernel lock cannot be had outside a kernel, and this is where `spin` belongs: the module itself uses
 //! the kernel's.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -18,11 +18,11 @@ use filters::policy::Policy;
 use filters::record::Record;
 use filters::stack::{Decision, Layer, PushError, Stack};
 use filters::verdict::Verdict;
-use spin::{Mutex, MutexGuard, RwLock};
+use spin::{Mutex, RwLock};
 
 mod operation;
 
-pub use operation::{Attach, Fork, Kind, Progress};
+pub use operation::{Attach, Fork, Kind, Progress, Whom};
 
 /// A loaded filter; a copy is another reference to the same one.
 #[derive(Clone)]
@@ -79,6 +79,11 @@ impl Domain {
         self.layers().iter().any(|layer| layer.same(filter))
     }
 
+    /// Whether each layer of `other` is one of these.
+    pub fn covers(&self, other: &Domain) -> bool {
+        self.stack.covers(&other.stack, Filter::same)
+    }
+
     /// What all layers say.
     pub fn evaluate(&self, record: &Record<'_>) -> Decision {
         self.stack.evaluate(record)
@@ -112,6 +117,8 @@ pub struct Task {
     pub stage: Stage,
     /// The bit that sends it into the hooks; copied by fork, never cleared.
     pub mark: bool,
+    /// Whether exec can give it no privileges any more; copied by fork, never cleared. Whoever attaches has it.
+    pub no_new_privs: bool,
     /// Its domain; `None`: not in the table.
     pub domain: Option<Arc<Domain>>,
     /// Whether it is in the middle of something and so cannot exit.
@@ -138,7 +145,7 @@ impl Task {
         match (&self.domain, &other.domain) {
             (_, None) => true,
             (None, Some(_)) => false,
-            (Some(own), Some(other)) => own.stack.covers(&other.stack, Filter::same),
+            (Some(own), Some(other)) => own.covers(other),
         }
     }
 }
@@ -150,8 +157,10 @@ pub enum Refused {
     NoMemory,
     /// The stack has no room, or would cost too much.
     Push(PushError),
-    /// The process was killed, because one of its workers could not be covered.
+    /// The process was killed, because one of its threads could not be covered.
     Killed,
+    /// This thread cannot be taken along.
+    InTheWay(TaskId),
     /// A task may act only through tasks at least as confined.
     NotAsConfined,
 }
@@ -160,7 +169,8 @@ pub enum Refused {
 #[derive(Debug)]
 pub struct Tree {
     tasks: RwLock<BTreeMap<TaskId, Task>>,
-    attach: Mutex<()>,
+    /// Processes whose lock is held.
+    locked: Mutex<BTreeSet<u32>>,
     next: AtomicU32,
 }
 
@@ -179,13 +189,14 @@ impl Tree {
             creator: None,
             stage: Stage::Running,
             mark: false,
+            no_new_privs: false,
             domain: None,
             busy: false,
             killed: false,
         };
         Tree {
             tasks: RwLock::new(BTreeMap::from([(0, first)])),
-            attach: Mutex::new(()),
+            locked: Mutex::new(BTreeSet::new()),
             next: AtomicU32::new(1),
         }
     }
@@ -294,8 +305,17 @@ impl Tree {
         }
     }
 
-    /// The workers of the process of `caller` that can be found: `evf_user_workers`.
-    fn workers(&self, caller: TaskId) -> Vec<TaskId> {
+    /// `task_set_no_new_privs`, if `from` has it.
+    fn take_no_new_privs(&self, task: TaskId, from: TaskId) {
+        let mut tasks = self.tasks.write();
+        let has = tasks.get(&from).is_some_and(|from| from.no_new_privs);
+        if let Some(task) = tasks.get_mut(&task) {
+            task.no_new_privs |= has;
+        }
+    }
+
+    /// The other threads of the process of `caller` that can be found, or only its workers: `evf_other_threads`.
+    fn threads(&self, caller: TaskId, workers_only: bool) -> Vec<TaskId> {
         let tasks = self.tasks.read();
         let Some(process) = tasks.get(&caller).map(|task| task.process) else {
             return Vec::new();
@@ -304,7 +324,7 @@ impl Tree {
             .iter()
             .filter(|(id, task)| {
                 **id != caller
-                    && task.worker
+                    && (task.worker || !workers_only)
                     && task.process == process
                     && task.stage >= Stage::Listed
             })
@@ -312,13 +332,19 @@ impl Tree {
             .collect()
     }
 
-    /// Whether an attach is in the middle of covering workers.
-    pub fn attaching(&self) -> bool {
-        self.attach.is_locked()
+    /// Whether anybody in the process of `task` is attaching.
+    pub fn attaching(&self, task: TaskId) -> bool {
+        let process = self.tasks.read().get(&task).map(|task| task.process);
+        process.is_some_and(|process| self.locked.lock().contains(&process))
     }
 
-    fn try_attach_lock(&self) -> Option<MutexGuard<'_, ()>> {
-        self.attach.try_lock()
+    /// Takes the lock of a process; `false` if somebody has it.
+    fn try_lock(&self, process: u32) -> bool {
+        self.locked.lock().insert(process)
+    }
+
+    fn unlock(&self, process: u32) {
+        self.locked.lock().remove(&process);
     }
 
     fn fresh(&self) -> TaskId {

@@ -3,8 +3,6 @@
 
 use std::sync::Arc;
 
-use spin::MutexGuard;
-
 use super::{Domain, Filter, Refused, Stage, Task, TaskId, Tree};
 
 /// What is forked.
@@ -39,13 +37,14 @@ pub struct Fork<'t> {
     stage: ForkStage,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 enum ForkStage {
     Allocate,
     Inherit,
     List,
     Adopt,
-    AdoptLocked,
+    /// With what the creator was under when the child was compared with it.
+    Give(Arc<Domain>),
     Run,
 }
 
@@ -77,7 +76,7 @@ impl<'t> Fork<'t> {
 
     /// One step. With `fail`, memory runs out in it, where that is possible.
     pub fn step(&mut self, fail: bool) -> Progress<TaskId> {
-        match self.stage {
+        match self.stage.clone() {
             // dup_task_struct: the mark is copied with thread_info.
             ForkStage::Allocate => {
                 let mut tasks = self.tree.tasks.write();
@@ -95,6 +94,7 @@ impl<'t> Fork<'t> {
                     creator: Some(self.creator),
                     stage: Stage::Allocated,
                     mark: creator.mark,
+                    no_new_privs: creator.no_new_privs,
                     domain: None,
                     busy: false,
                     killed: creator.killed && self.kind != Kind::Process,
@@ -128,26 +128,26 @@ impl<'t> Fork<'t> {
             }
             // wake_up_new_task, whose trampoline looks at the creator's mark again.
             ForkStage::Adopt => {
+                let marked = self.tree.task(self.creator).is_some_and(|task| task.mark);
+                if marked {
+                    self.tree.take_no_new_privs(self.child, self.creator);
+                }
                 let tasks = self.tree.tasks.read();
-                let confined = match (tasks.get(&self.child), tasks.get(&self.creator)) {
-                    (Some(child), Some(creator)) => !creator.mark || child.covers(creator),
-                    _ => true,
-                };
-                self.stage = if confined {
-                    ForkStage::Run
-                } else {
-                    ForkStage::AdoptLocked
+                self.stage = match (tasks.get(&self.child), tasks.get(&self.creator)) {
+                    (Some(child), Some(creator)) if creator.mark && !child.covers(creator) => {
+                        let Some(domain) = creator.domain.clone() else {
+                            unreachable!("who covers nothing of it has a domain");
+                        };
+                        ForkStage::Give(domain)
+                    }
+                    _ => ForkStage::Run,
                 };
                 Progress::Going
             }
-            ForkStage::AdoptLocked => {
-                let Some(_attach) = self.tree.try_attach_lock() else {
-                    return Progress::Blocked;
-                };
-                if let Some(domain) = self.tree.domain_of(self.creator) {
-                    self.tree.give(self.child, domain);
-                }
-                self.stage = ForkStage::Run;
+            // Without a lock: the creator may have been narrowed since, so they are compared once more.
+            ForkStage::Give(domain) => {
+                self.tree.give(self.child, domain);
+                self.stage = ForkStage::Adopt;
                 Progress::Going
             }
             ForkStage::Run => {
@@ -169,13 +169,23 @@ impl<'t> Fork<'t> {
     }
 }
 
+/// Whom a filter is pushed on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whom {
+    /// The caller, and the workers of its process.
+    Caller,
+    /// All threads of its process, or none.
+    AllThreads,
+}
+
 /// A push in progress: `restrict_self`.
 #[derive(Debug)]
 pub struct Attach<'t> {
     tree: &'t Tree,
     caller: TaskId,
+    process: u32,
     filter: Filter,
-    lock: Option<MutexGuard<'t, ()>>,
+    whom: Whom,
     stage: AttachStage,
 }
 
@@ -183,22 +193,27 @@ pub struct Attach<'t> {
 enum AttachStage {
     Lock,
     Prepare,
-    Give(Vec<(TaskId, Arc<Domain>)>),
-    Scan,
+    /// With what the caller will be under.
+    Give(Arc<Domain>, Vec<(TaskId, Arc<Domain>)>),
+    Scan(Arc<Domain>),
 }
 
 impl<'t> Attach<'t> {
-    /// `caller` pushes `filter` on itself and the workers of its process, if it runs and is free to.
-    pub fn begin(tree: &'t Tree, caller: TaskId, filter: Filter) -> Option<Attach<'t>> {
+    /// `caller` pushes `filter`, if it runs and is free to.
+    pub fn begin(tree: &'t Tree, caller: TaskId, filter: Filter, whom: Whom) -> Option<Attach<'t>> {
         // Workers run no system calls.
         if tree.is_worker(caller) || !tree.engage(caller) {
             return None;
         }
+        let mut tasks = tree.tasks.write();
+        let task = tasks.get_mut(&caller)?;
+        task.no_new_privs = true;
         Some(Attach {
             tree,
             caller,
+            process: task.process,
             filter,
-            lock: None,
+            whom,
             stage: AttachStage::Lock,
         })
     }
@@ -213,50 +228,50 @@ impl<'t> Attach<'t> {
         &self.filter
     }
 
+    /// Whom it is pushed on.
+    pub fn whom(&self) -> Whom {
+        self.whom
+    }
+
     /// One step. With `fail`, memory runs out in it, where that is possible.
     pub fn step(&mut self, fail: bool) -> Progress<()> {
         match &mut self.stage {
-            AttachStage::Lock => match self.tree.try_attach_lock() {
-                Some(lock) => {
-                    self.lock = Some(lock);
-                    self.stage = AttachStage::Prepare;
+            AttachStage::Lock => {
+                if !self.tree.try_lock(self.process) {
+                    return Progress::Blocked;
+                }
+                self.stage = AttachStage::Prepare;
+                Progress::Going
+            }
+            // Everything that can fail comes first, for all who are to be given something.
+            AttachStage::Prepare if fail => self.end(Err(Refused::NoMemory)),
+            AttachStage::Prepare => match self.prepare_all() {
+                Ok((inner, prepared)) => {
+                    self.stage = AttachStage::Give(inner, prepared);
                     Progress::Going
                 }
-                None => Progress::Blocked,
+                Err(refused) => self.end(Err(refused)),
             },
-            // Everything that can fail comes first, for all who are to be given something.
-            AttachStage::Prepare => {
-                if fail {
-                    return self.end(Err(Refused::NoMemory));
-                }
-                // The oldest worker first, as they stand in their process, and the caller itself last; `Give` takes from the end.
-                let mut whom = vec![self.caller];
-                whom.extend(self.tree.workers(self.caller).into_iter().rev());
-                let prepared = whom.into_iter().map(|task| Ok((task, self.inner(task)?)));
-                match prepared.collect::<Result<Vec<_>, Refused>>() {
-                    Ok(prepared) => {
-                        self.stage = AttachStage::Give(prepared);
-                        Progress::Going
-                    }
-                    Err(refused) => self.end(Err(refused)),
-                }
-            }
-            AttachStage::Give(prepared) => {
+            AttachStage::Give(inner, prepared) => {
                 match prepared.pop() {
-                    Some((task, domain)) => self.tree.give(task, domain),
-                    None => self.stage = AttachStage::Scan,
+                    Some((task, domain)) => self.give(task, domain),
+                    None => self.stage = AttachStage::Scan(Arc::clone(inner)),
                 }
                 Progress::Going
             }
-            // Workers that came to be meanwhile. Who cannot be covered any more must not go on.
-            AttachStage::Scan => {
-                let missed = self.tree.workers(self.caller).into_iter().find(|worker| {
-                    let domain = self.tree.domain_of(*worker);
-                    !domain.is_some_and(|domain| domain.has(&self.filter))
+            // Threads that came to be meanwhile. Who cannot be covered any more must not go on.
+            AttachStage::Scan(inner) => {
+                let inner = Arc::clone(inner);
+                let missed = self.threads().into_iter().find(|thread| {
+                    let domain = self.tree.domain_of(*thread);
+                    !domain.is_some_and(|domain| match self.whom {
+                        Whom::Caller => domain.has(&self.filter),
+                        Whom::AllThreads => domain.covers(&inner),
+                    })
                 });
-                match missed.map(|worker| (worker, self.inner(worker))) {
-                    Some((worker, Ok(domain))) => {
-                        self.tree.give(worker, domain);
+                match missed.map(|thread| (thread, self.prepare(&inner, thread))) {
+                    Some((thread, Ok(domain))) => {
+                        self.give(thread, domain);
                         Progress::Going
                     }
                     Some((_, Err(_))) => {
@@ -269,14 +284,48 @@ impl<'t> Attach<'t> {
         }
     }
 
-    fn inner(&self, task: TaskId) -> Result<Arc<Domain>, Refused> {
+    /// What the caller will be under, and what everybody is to be given. The oldest thread comes first, as they stand in their process, and
+    /// the caller itself last; `Give` takes from the end.
+    #[expect(clippy::type_complexity, reason = "used once, just above")]
+    fn prepare_all(&self) -> Result<(Arc<Domain>, Vec<(TaskId, Arc<Domain>)>), Refused> {
+        let inner = self.narrowed(self.caller)?;
+        let mut prepared = vec![(self.caller, Arc::clone(&inner))];
+        for thread in self.threads().into_iter().rev() {
+            prepared.push((thread, self.prepare(&inner, thread)?));
+        }
+        Ok((inner, prepared))
+    }
+
+    /// What a thread is to be given.
+    fn prepare(&self, inner: &Arc<Domain>, thread: TaskId) -> Result<Arc<Domain>, Refused> {
+        if self.whom == Whom::Caller {
+            return self.narrowed(thread);
+        }
+        match self.tree.domain_of(thread) {
+            Some(own) if !inner.covers(&own) => Err(Refused::InTheWay(thread)),
+            _ => Ok(Arc::clone(inner)),
+        }
+    }
+
+    fn threads(&self) -> Vec<TaskId> {
+        self.tree.threads(self.caller, self.whom == Whom::Caller)
+    }
+
+    fn give(&self, task: TaskId, domain: Arc<Domain>) {
+        if self.whom == Whom::AllThreads {
+            self.tree.take_no_new_privs(task, self.caller);
+        }
+        self.tree.give(task, domain);
+    }
+
+    fn narrowed(&self, task: TaskId) -> Result<Arc<Domain>, Refused> {
         let outer = self.tree.domain_of(task);
         Domain::narrowed(outer.as_deref(), &self.filter).map_err(Refused::Push)
     }
 
     fn end(&mut self, result: Result<(), Refused>) -> Progress<()> {
+        self.tree.unlock(self.process);
         self.tree.release(self.caller);
-        self.lock = None;
         Progress::Done(result)
     }
 }
