@@ -37,8 +37,11 @@ extern "C" {
 #define PR_EVFILTER_OPEN		1
 #define EVFILTER_DEVICE			"/dev/evfilter"
 
+/* The same number as evfilter_info.security_sequence, in decimal. */
+#define EVFILTER_SECURITY_SEQUENCE_PATH	"/proc/sys/kernel/evfilter/security_sequence"
+
 /* ioctls of a control descriptor; _IO(0xEF, n). Each struct begins with its
- * own size; all flags and reserved fields must be zero. */
+ * own size; flags and fields without a meaning must be zero. */
 #define EVFILTER_IOC_INFO		0xEF00u
 #define EVFILTER_IOC_LOAD		0xEF01u
 #define EVFILTER_IOC_RESTRICT_SELF	0xEF02u
@@ -70,12 +73,20 @@ struct evfilter_load {
 	uint64_t message;		/* address of a buffer for the verifier's message */
 };
 
+/* evfilter_restrict_self.flags: all threads of the process, or none. */
+#define EVFILTER_RESTRICT_TSYNC		1u
+/* The strict filter of the module: read, write, exit, exit_group, sigreturn.
+ * filter_fd must be -1. */
+#define EVFILTER_RESTRICT_STRICT	2u
+/* Takes hold when the caller's next exec has succeeded. Not with TSYNC. */
+#define EVFILTER_RESTRICT_AT_EXEC	4u
+
 /* Argument of EVFILTER_IOC_RESTRICT_SELF. */
 struct evfilter_restrict_self {
 	uint32_t size;
-	uint32_t flags;
+	uint32_t flags;			/* EVFILTER_RESTRICT_* */
 	int32_t filter_fd;
-	uint32_t reserved;
+	uint32_t thread;		/* 0; after ESRCH the thread in the way */
 };
 
 /* ---- The library -------------------------------------------------------- */
@@ -119,6 +130,20 @@ int evfilter_load_text(const char *text);
 int evfilter_load_image(const void *image, size_t size);
 
 /*
+ * The same from a program made for seccomp, unchanged: what seccomp_export_bpf
+ * of libseccomp writes, or a sock_filter array of one's own.
+ *
+ *	struct sock_filter code[] = { ... };
+ *	struct sock_fprog program = { sizeof(code) / sizeof(*code), code };
+ *	int filter = evfilter_load_bpf(&program);
+ *
+ * errno EINVAL: what seccomp would refuse as well; the message names the
+ * instruction. The struct is that of <linux/filter.h>.
+ */
+struct sock_fprog;
+int evfilter_load_bpf(const struct sock_fprog *program);
+
+/*
  * Compile a policy file without loading it; needs no module. *image is to be
  * given to free(3).
  */
@@ -135,6 +160,35 @@ int evfilter_set_no_new_privs(void);
  * too much; EBADF, EBADFD not a filter descriptor; ENOSYS module not loaded.
  */
 int evfilter_restrict_self(int filter);
+
+/*
+ * Push a filter on all threads of the process, or on none of them.
+ *
+ * errno: those of evfilter_restrict_self; ESRCH a thread cannot be taken
+ * along, because it is under a layer that the caller is not under or is
+ * tracing another task: evfilter_error_thread() is its id.
+ */
+int evfilter_restrict_process(int filter);
+
+/*
+ * Push a filter that takes hold when the caller's next exec has succeeded,
+ * before the new program's first instruction; the policy need not allow the
+ * exec. errno: those of evfilter_restrict_self.
+ */
+int evfilter_restrict_at_exec(int filter);
+
+/*
+ * Strict mode: from now on the calling thread may read, write, exit and return
+ * from signal handlers, and is killed for anything else. Needs no policy.
+ * flags: 0, EVFILTER_RESTRICT_TSYNC or EVFILTER_RESTRICT_AT_EXEC. Allocate,
+ * open and flush before; end with _exit(2).
+ *
+ * errno: those of the functions above; EINVAL other flags.
+ */
+int evfilter_restrict_strict(unsigned int flags);
+
+/* Id of the thread that the last error on this thread is about, else 0. */
+int evfilter_error_thread(void);
 
 /* Open a control descriptor, for the ioctls above. errno ENOSYS: no module. */
 int evfilter_open(void);

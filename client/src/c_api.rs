@@ -8,27 +8,31 @@
     reason = "C gives addresses and wants unmangled names; this file turns the first into slices"
 )]
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::error::Error as _;
-use std::ffi::{CStr, CString, OsStr, c_char, c_int, c_void};
+use std::ffi::{CStr, CString, OsStr, c_char, c_int, c_uint, c_void};
 use std::os::fd::{AsFd, BorrowedFd, IntoRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-use uapi::control::Info;
+use uapi::control::{Info, RESTRICT_AT_EXEC, RESTRICT_TSYNC};
 
-use crate::{Control, Error, Policy, sys};
+use crate::{Control, Error, Policy, Reach, strict, sys};
 
 thread_local! {
     /// What went wrong last on this thread; `None` if nothing has.
     static LAST_ERROR: RefCell<Option<CString>> = const { RefCell::new(None) };
+    /// The thread that it is about, or 0.
+    static LAST_THREAD: Cell<c_int> = const { Cell::new(0) };
 }
 
 /// A failed call: what C code gets to see.
 struct Failure {
     errno: c_int,
     message: String,
+    /// The thread that it is about, or 0.
+    thread: c_int,
 }
 
 impl Failure {
@@ -36,6 +40,7 @@ impl Failure {
         Failure {
             errno,
             message: message.to_owned(),
+            thread: 0,
         }
     }
 }
@@ -58,6 +63,10 @@ impl From<Error> for Failure {
         Failure {
             errno: error.errno().unwrap_or(libc::EINVAL),
             message,
+            thread: match error {
+                Error::ThreadInTheWay { thread } => c_int::try_from(thread).unwrap_or(0),
+                _ => 0,
+            },
         }
     }
 }
@@ -71,6 +80,7 @@ fn answer(body: impl FnOnce() -> Result<c_int, Failure>) -> c_int {
     };
     // A NUL cannot be in the middle of a C string; file names and kernel messages have none.
     let message = CString::new(failure.message.replace('\0', "\\0")).ok();
+    let _gone = LAST_THREAD.try_with(|last| last.set(failure.thread));
     // A thread that is being torn down has no place for the message left; it still gets the errno.
     let _gone = LAST_ERROR.try_with(|last| {
         if let Ok(mut last) = last.try_borrow_mut() {
@@ -132,6 +142,12 @@ extern "C" fn evfilter_error() -> *const c_char {
         Err(_) => c"".as_ptr(),
     });
     message.unwrap_or(c"".as_ptr())
+}
+
+/// See `evfilter_error_thread` in the header.
+#[unsafe(no_mangle)]
+extern "C" fn evfilter_error_thread() -> c_int {
+    LAST_THREAD.try_with(Cell::get).unwrap_or(0)
 }
 
 /// See `evfilter_open` in the header.
@@ -248,6 +264,33 @@ unsafe extern "C" fn evfilter_load_image(image: *const c_void, size: usize) -> c
     })
 }
 
+/// See `evfilter_load_bpf` in the header.
+///
+/// # Safety
+///
+/// `program` is null or points to a `struct sock_fprog` whose array has as many instructions as it says.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn evfilter_load_bpf(program: *const libc::sock_fprog) -> c_int {
+    answer(|| {
+        if program.is_null() {
+            return Err(Failure::new(libc::EFAULT, "the program is a null pointer"));
+        }
+        // SAFETY: not null, and otherwise as the caller promises.
+        let program = unsafe { program.read_unaligned() };
+        let code = program.filter.cast::<u8>().cast_const();
+        if code.is_null() {
+            return Err(Failure::new(
+                libc::EFAULT,
+                "the program's code is a null pointer",
+            ));
+        }
+        let bytes = usize::from(program.len) * size_of::<libc::sock_filter>();
+        // SAFETY: not null, at most 512 KiB, and otherwise as the caller promises.
+        let code = unsafe { std::slice::from_raw_parts(code, bytes) };
+        Ok(descriptor(Policy::from_bpf(code)?.load()?))
+    })
+}
+
 /// See `evfilter_set_no_new_privs` in the header.
 #[unsafe(no_mangle)]
 extern "C" fn evfilter_set_no_new_privs() -> c_int {
@@ -260,9 +303,44 @@ extern "C" fn evfilter_set_no_new_privs() -> c_int {
 /// See `evfilter_restrict_self` in the header.
 #[unsafe(no_mangle)]
 extern "C" fn evfilter_restrict_self(filter: c_int) -> c_int {
+    restrict(filter, Reach::Thread)
+}
+
+/// See `evfilter_restrict_process` in the header.
+#[unsafe(no_mangle)]
+extern "C" fn evfilter_restrict_process(filter: c_int) -> c_int {
+    restrict(filter, Reach::Process)
+}
+
+/// See `evfilter_restrict_at_exec` in the header.
+#[unsafe(no_mangle)]
+extern "C" fn evfilter_restrict_at_exec(filter: c_int) -> c_int {
+    restrict(filter, Reach::NextExec)
+}
+
+fn restrict(filter: c_int, reach: Reach) -> c_int {
     answer(|| {
         let filter = borrowed(filter, "the filter")?;
-        Control::open()?.restrict_self(filter)?;
+        Control::open()?.restrict(filter, reach)?;
+        Ok(0)
+    })
+}
+
+/// See `evfilter_restrict_strict` in the header.
+#[unsafe(no_mangle)]
+extern "C" fn evfilter_restrict_strict(flags: c_uint) -> c_int {
+    answer(|| {
+        match flags {
+            0 => strict::restrict_self()?,
+            RESTRICT_TSYNC => strict::restrict_process()?,
+            RESTRICT_AT_EXEC => strict::restrict_at_exec()?,
+            _ => {
+                return Err(Failure::new(
+                    libc::EINVAL,
+                    &format!("{flags:#x} are no flags of evfilter_restrict_strict"),
+                ));
+            }
+        }
         Ok(0)
     })
 }

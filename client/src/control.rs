@@ -5,13 +5,14 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{Mode, OFlags};
-use uapi::control::{ABI_VERSION, DEVICE_PATH};
+use uapi::control::{ABI_VERSION, DEVICE_PATH, RESTRICT_STRICT};
 
 use crate::error::{Error, Step};
 use crate::events::EventSet;
 use crate::filter::Filter;
 use crate::policy::Policy;
-use crate::sys;
+use crate::reach::Reach;
+use crate::sys::{self, Refused};
 
 /// Bytes of the buffer for the verifier's message; the longest one is far shorter.
 const MESSAGE_BYTES: usize = 512;
@@ -141,7 +142,27 @@ impl Control {
     ///
     /// As [`Filter::restrict_self`].
     pub fn restrict_self(&self, filter: impl AsFd) -> Result<(), Error> {
-        sys::restrict_self(self.fd.as_fd(), filter.as_fd()).map_err(restrict_error)
+        self.restrict(filter, Reach::Thread)
+    }
+
+    /// Pushes `filter` on whom, and when, `reach` says.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Filter::restrict_self`], [`Filter::restrict_process`] and [`Filter::restrict_at_exec`].
+    pub fn restrict(&self, filter: impl AsFd, reach: Reach) -> Result<(), Error> {
+        sys::restrict_self(self.fd.as_fd(), Some(filter.as_fd()), reach.flags())
+            .map_err(restrict_error)
+    }
+
+    /// Pushes the strict filter that is built into the module; see [`crate::strict`], which also says what is left to do afterwards.
+    ///
+    /// # Errors
+    ///
+    /// As [`Control::restrict`].
+    pub fn restrict_strictly(&self, reach: Reach) -> Result<(), Error> {
+        let flags = RESTRICT_STRICT | reach.flags();
+        sys::restrict_self(self.fd.as_fd(), None, flags).map_err(restrict_error)
     }
 }
 
@@ -167,8 +188,10 @@ fn load_error(source: io::Error, message: &[u8]) -> Error {
     }
 }
 
-fn restrict_error(source: io::Error) -> Error {
+fn restrict_error(refused: Refused) -> Error {
+    let Refused { source, thread } = refused;
     match source.raw_os_error() {
+        Some(libc::ESRCH) => Error::ThreadInTheWay { thread },
         Some(libc::EACCES) => Error::NotPermitted { source },
         Some(libc::EBUSY) => Error::Tracing { source },
         Some(libc::ENOSPC) => Error::TooManyLayers { source },
@@ -215,12 +238,21 @@ mod tests {
 
     #[test]
     fn each_errno_of_restrict_self_has_its_own_error() {
-        let error = |errno| restrict_error(io::Error::from_raw_os_error(errno));
+        let error = |errno| {
+            restrict_error(Refused {
+                source: io::Error::from_raw_os_error(errno),
+                thread: 77,
+            })
+        };
         assert!(matches!(error(libc::EACCES), Error::NotPermitted { .. }));
         assert!(matches!(error(libc::EBUSY), Error::Tracing { .. }));
         assert!(matches!(error(libc::ENOSPC), Error::TooManyLayers { .. }));
         assert!(matches!(error(libc::ENOMEM), Error::TooCostly { .. }));
         assert!(matches!(error(libc::EBADFD), Error::NotAFilter { .. }));
+        assert!(matches!(
+            error(libc::ESRCH),
+            Error::ThreadInTheWay { thread: 77 }
+        ));
         assert!(matches!(
             error(libc::EPERM),
             Error::Kernel {

@@ -5,6 +5,7 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
+use filters::insn::INSN_BYTES;
 use filters::lang::diagnostics::Diagnostics;
 use filters::refusal::Refusal;
 use thiserror::Error as ThisError;
@@ -74,6 +75,17 @@ pub enum Error {
         source: Refusal,
     },
 
+    /// The bytes are no whole number of classic BPF instructions.
+    #[error(
+        "the program ends inside instruction {insn}: an instruction has {INSN_BYTES} bytes, and {bytes} are left"
+    )]
+    BrokenBpf {
+        /// The instruction that is not whole, counted from 0.
+        insn: usize,
+        /// How many bytes of it there are.
+        bytes: usize,
+    },
+
     /// The module's verifier refused the image.
     #[error("the kernel refused the policy: {message}")]
     Refused {
@@ -102,6 +114,13 @@ pub enum Error {
     Tracing {
         /// `EBUSY`.
         source: io::Error,
+    },
+
+    /// One thread of the process cannot be taken along, so none was.
+    #[error("thread {thread} of this process cannot be restricted with the others")]
+    ThreadInTheWay {
+        /// Its id, as `gettid` gives it in that thread; 0 if the module does not tell.
+        thread: u32,
     },
 
     /// The thread carries as many layers as it may.
@@ -184,7 +203,10 @@ impl Error {
             Error::EventNotSupported { .. } => Some(
                 "update the module, or remove the blocks for these events from the policy; they are never ignored silently",
             ),
-            Error::Read { .. } | Error::Language { .. } | Error::Image { .. } => None,
+            Error::Read { .. }
+            | Error::Language { .. }
+            | Error::Image { .. }
+            | Error::BrokenBpf { .. } => None,
             Error::Refused { .. } => {
                 Some("the module may be older than the compiler that made this policy")
             }
@@ -197,6 +219,9 @@ impl Error {
             Error::Tracing { .. } => {
                 Some("detach from all tracees first, or restrict before tracing")
             }
+            Error::ThreadInTheWay { .. } => Some(
+                "it is under a layer that the calling thread is not under, or it is tracing another task; restrict before starting threads, or let the oldest thread restrict all",
+            ),
             Error::TooManyLayers { .. } | Error::TooCostly { .. } => Some(
                 "join policies into one; `evf info` shows the limits and how many layers there are",
             ),
@@ -211,7 +236,8 @@ impl Error {
             Error::NotLoaded => Some(libc::ENOSYS),
             Error::Abi { .. } => Some(libc::EPROTO),
             Error::EventNotSupported { .. } => Some(libc::EOPNOTSUPP),
-            Error::Language { .. } => Some(libc::EINVAL),
+            Error::Language { .. } | Error::BrokenBpf { .. } => Some(libc::EINVAL),
+            Error::ThreadInTheWay { .. } => Some(libc::ESRCH),
             Error::Image { source } => Some(source.errno().0.into()),
             Error::Read { source, .. }
             | Error::Control { source }
@@ -235,6 +261,9 @@ fn kernel_help(step: Step, source: &io::Error) -> Option<&'static str> {
         }
         libc::EPERM | libc::EACCES | libc::ENOSYS => {
             Some("a policy or seccomp filter already in force must allow `ioctl`")
+        }
+        libc::EOPNOTSUPP if step == Step::RestrictSelf => {
+            Some("the module is older than this program and does not know this way of attaching")
         }
         libc::ENOTTY => Some("the descriptor in use is not an evfilter control descriptor"),
         libc::EMSGSIZE => {

@@ -13,6 +13,9 @@
 //! [`Filter`] is accepted by the kernel, and [`Filter::restrict_self`] either puts all of it into force or changes nothing. There is no way back:
 //! whoever wants to keep a free thread restricts a child.
 //!
+//! The last step has two other forms: [`Filter::restrict_process`] takes all threads along, [`Filter::restrict_at_exec`] leaves the caller free until it
+//! executes a program. [`strict`] is for what only computes. A program made for seccomp is a policy as it is: [`Policy::from_bpf`].
+//!
 //! # Which kernels
 //!
 //! Before a policy is loaded, [`Control::load`] compares what it judges with what the module offers, and refuses a policy of which a part would be
@@ -59,6 +62,8 @@ mod error;
 mod events;
 mod filter;
 mod policy;
+mod reach;
+pub mod strict;
 mod sys;
 
 pub use control::{Control, Info};
@@ -67,6 +72,7 @@ pub use events::EventSet;
 pub use filter::Filter;
 pub use filters::event::Event;
 pub use policy::Policy;
+pub use reach::Reach;
 
 /// Sets `no_new_privs` on the calling thread: from now on `execve` grants it nothing that it does not have (`prctl(2)`, PR_SET_NO_NEW_PRIVS).
 ///

@@ -6,13 +6,16 @@ use std::path::Path;
 
 use filters::event::Event;
 use filters::image::MAGIC;
+use filters::insn::{EXTENSION, INSN_BYTES, Insn};
 use filters::lang::diagnostics::Diagnostics;
+use filters::lang::image::{Builder, Code};
 use filters::lang::map::{Explanation, Map};
 use filters::lang::source::Files;
 use filters::lang::{self, Compiled};
 use filters::limits::MAX_INSNS;
 use filters::policy::Policy as Verified;
 use filters::record::Record;
+use filters::refusal::{Reason, Refusal};
 use filters::stack::Layer;
 use filters::verdict::Verdict;
 use filters::vm;
@@ -99,6 +102,49 @@ impl Policy {
             map: None,
             warnings: Diagnostics::default(),
         })
+    }
+
+    /// A policy from a program for seccomp: an array of `struct sock_filter`, as `seccomp_export_bpf` of libseccomp writes it, byte for byte.
+    ///
+    /// It judges `syscall.enter` and nothing else, and decides as it does in seccomp.
+    ///
+    /// ```
+    /// // ret ALLOW
+    /// let policy = evfilter::Policy::from_bpf(&[0x06, 0, 0, 0, 0, 0, 0xff, 0x7f])?;
+    /// assert!(policy.events().contains(evfilter::Event::SyscallEnter));
+    /// // ldh [0], which seccomp refuses
+    /// let error = evfilter::Policy::from_bpf(&[0x28, 0, 0, 0, 0, 0, 0, 0]).unwrap_err();
+    /// assert_eq!(error.errno(), Some(22)); // EINVAL, as of seccomp
+    /// # Ok::<(), evfilter::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BrokenBpf`]: the length is no multiple of 8. [`Error::Image`]: what seccomp refuses too, and with the same errno; the instructions that evfilter has
+    /// and classic BPF has not are among that.
+    pub fn from_bpf(program: &[u8]) -> Result<Policy, Error> {
+        let (insns, rest) = program.as_chunks::<INSN_BYTES>();
+        if !rest.is_empty() {
+            return Err(Error::BrokenBpf {
+                insn: insns.len(),
+                bytes: rest.len(),
+            });
+        }
+        let insns: Vec<Insn> = insns.iter().copied().map(Insn::from_bytes).collect();
+        if let Some(foreign) = insns.iter().position(|insn| insn.code & EXTENSION != 0) {
+            return Err(Error::Image {
+                source: Refusal {
+                    event: Some(Event::SyscallEnter),
+                    insn: u32::try_from(foreign).ok(),
+                    reason: Reason::UnknownInstruction(insns[foreign].code),
+                },
+            });
+        }
+        let code = Code {
+            insns,
+            ..Code::default()
+        };
+        Policy::from_image(Builder::new().program(Event::SyscallEnter, &code).build())
     }
 
     fn compile(name: &str, text: &str) -> Result<Policy, Error> {

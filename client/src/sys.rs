@@ -71,16 +71,34 @@ pub(crate) fn load(
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-/// [`IOC_RESTRICT_SELF`]: pushes the filter on the calling thread.
-pub(crate) fn restrict_self(control: BorrowedFd<'_>, filter: BorrowedFd<'_>) -> io::Result<()> {
+/// Why [`restrict_self`] failed.
+#[derive(Debug)]
+pub(crate) struct Refused {
+    /// What the kernel answered.
+    pub(crate) source: io::Error,
+    /// The thread that is in the way, 0 if it is not about one.
+    pub(crate) thread: u32,
+}
+
+/// [`IOC_RESTRICT_SELF`]: pushes the filter, or without one what `flags` name, as `flags` say.
+pub(crate) fn restrict_self(
+    control: BorrowedFd<'_>,
+    filter: Option<BorrowedFd<'_>>,
+    flags: u32,
+) -> Result<(), Refused> {
     let mut argument = RestrictSelf {
         size: size_of::<RestrictSelf>() as u32,
-        flags: 0,
-        filter_fd: filter.as_raw_fd(),
+        flags,
+        filter_fd: filter.map_or(-1, |filter| filter.as_raw_fd()),
         thread: 0,
     };
-    call(control, IOC_RESTRICT_SELF, &mut argument)?;
-    Ok(())
+    match call(control, IOC_RESTRICT_SELF, &mut argument) {
+        Ok(_) => Ok(()),
+        Err(source) => Err(Refused {
+            source,
+            thread: argument.thread,
+        }),
+    }
 }
 
 /// One ioctl whose argument is the struct `T` and whose answer is the number it returns.

@@ -8,6 +8,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -47,6 +49,10 @@ static void *other_thread(void *nothing)
 
 int main(void)
 {
+	struct sock_filter allow[] = { BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW) };
+	struct sock_filter half_word[] = { BPF_STMT(BPF_LD | BPF_H | BPF_ABS, 0) };
+	/* evfilter has it, classic BPF has not. */
+	struct sock_filter extension[] = { { 0x0101, 0, 0, 0 }, allow[0] };
 	void *image = NULL;
 	size_t size = 0;
 	struct evfilter_info info;
@@ -73,7 +79,20 @@ int main(void)
 	FAILS(evfilter_load_image("0123456789abcdef", 16), ENOEXEC, "not a policy image");
 	FAILS(evfilter_load_image(image, size - 4), ENOEXEC, "length");
 	FAILS(evfilter_load_image(image, (size_t)-1), EMSGSIZE, "too large");
+	FAILS(evfilter_load_bpf(NULL), EFAULT, "null");
+	FAILS(evfilter_load_bpf(&(struct sock_fprog){ 1, NULL }), EFAULT, "null");
+	FAILS(evfilter_load_bpf(&(struct sock_fprog){ 0, allow }), EINVAL, "1 to 4096");
+	FAILS(evfilter_load_bpf(&(struct sock_fprog){ 1, half_word }), EINVAL,
+	      "instruction 0");
+	FAILS(evfilter_load_bpf(&(struct sock_fprog){ 2, extension }), EINVAL,
+	      "instruction 0: unknown instruction 0x0101");
 	FAILS(evfilter_restrict_self(-1), EBADF, "no descriptor");
+	FAILS(evfilter_restrict_process(-1), EBADF, "no descriptor");
+	FAILS(evfilter_restrict_at_exec(-1), EBADF, "no descriptor");
+	FAILS(evfilter_restrict_strict(EVFILTER_RESTRICT_STRICT), EINVAL, "0x2");
+	FAILS(evfilter_restrict_strict(EVFILTER_RESTRICT_TSYNC |
+				       EVFILTER_RESTRICT_AT_EXEC), EINVAL, "0x5");
+	EXPECT(evfilter_error_thread() == 0);
 	FAILS(evfilter_get_info(NULL), EFAULT, "null");
 	FAILS(evfilter_sandbox(NULL), EFAULT, "null");
 	FAILS(evfilter_sandbox("bad.evf"), EINVAL, "permit");
@@ -101,12 +120,18 @@ int main(void)
 		EXPECT(filter >= 0 && evfilter_restrict_self(filter) == 0);
 		EXPECT(open("/etc/hostname", O_RDONLY) == -1 && errno == ENOENT);
 		EXPECT(evfilter_load_text("on vfs.getname { default allow }") >= 0);
+		EXPECT(evfilter_load_bpf(&(struct sock_fprog){ 1, allow }) >= 0);
+		EXPECT(evfilter_restrict_process(filter) == 0);
 	} else {
 		EXPECT(errno == ENOSYS);
 		FAILS(evfilter_get_info(&info), ENOSYS, "not loaded");
 		FAILS(evfilter_load_image(image, size), ENOSYS, "insmod");
 		FAILS(evfilter_sandbox("good.evf"), ENOSYS, "not loaded");
 		FAILS(evfilter_restrict_self(0), ENOSYS, "not loaded");
+		FAILS(evfilter_load_bpf(&(struct sock_fprog){ 1, allow }), ENOSYS, "not loaded");
+		FAILS(evfilter_restrict_process(0), ENOSYS, "not loaded");
+		FAILS(evfilter_restrict_at_exec(0), ENOSYS, "not loaded");
+		FAILS(evfilter_restrict_strict(0), ENOSYS, "not loaded");
 	}
 	free(image);
 	return failures != 0;

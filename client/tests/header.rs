@@ -11,7 +11,8 @@ use std::process::{Command, Stdio};
 use evfilter::Event;
 use uapi::control::{
     ABI_VERSION, DEVICE_PATH, IOC_INFO, IOC_LOAD, IOC_RESTRICT_SELF, Info, Load, PR_EVFILTER,
-    PR_EVFILTER_OPEN, RestrictSelf,
+    PR_EVFILTER_OPEN, RESTRICT_AT_EXEC, RESTRICT_STRICT, RESTRICT_TSYNC, RestrictSelf,
+    SECURITY_SEQUENCE_PATH,
 };
 
 /// Compiles `source` against the header; returns the compiler's messages if it complains.
@@ -63,6 +64,9 @@ fn constants_and_layouts_are_those_of_uapi() -> Result<(), Box<dyn Error>> {
         ("EVFILTER_IOC_INFO", IOC_INFO.into()),
         ("EVFILTER_IOC_LOAD", IOC_LOAD.into()),
         ("EVFILTER_IOC_RESTRICT_SELF", IOC_RESTRICT_SELF.into()),
+        ("EVFILTER_RESTRICT_TSYNC", RESTRICT_TSYNC.into()),
+        ("EVFILTER_RESTRICT_STRICT", RESTRICT_STRICT.into()),
+        ("EVFILTER_RESTRICT_AT_EXEC", RESTRICT_AT_EXEC.into()),
         (
             "EVFILTER_EVENT_SYSCALL_ENTER",
             Event::SyscallEnter.number().into(),
@@ -72,6 +76,10 @@ fn constants_and_layouts_are_those_of_uapi() -> Result<(), Box<dyn Error>> {
             Event::VfsGetname.number().into(),
         ),
         ("sizeof(EVFILTER_DEVICE) - 1", DEVICE_PATH.len() as u64),
+        (
+            "sizeof(EVFILTER_SECURITY_SEQUENCE_PATH) - 1",
+            SECURITY_SEQUENCE_PATH.len() as u64,
+        ),
     ];
     layout!(
         facts,
@@ -99,7 +107,7 @@ fn constants_and_layouts_are_those_of_uapi() -> Result<(), Box<dyn Error>> {
         facts,
         RestrictSelf,
         "evfilter_restrict_self",
-        [size, flags, filter_fd, reserved]
+        [size, flags, filter_fd, thread]
     );
     assert_eq!(compile(&assertions(&facts)?)?, None);
     Ok(())
