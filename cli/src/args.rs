@@ -3,7 +3,7 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::verbs::{check, compile, completions, disasm, info, man, run, test};
+use crate::verbs::{check, compile, completions, disasm, export, import, info, man, run, test};
 
 const ABOUT: &str = "Check, compile and try evfilter policies, and run programs under them";
 
@@ -49,6 +49,8 @@ pub(crate) enum Verb {
     Compile(compile::Args),
     Disasm(disasm::Args),
     Test(test::Args),
+    Import(import::Args),
+    Export(export::Args),
     Info(info::Args),
     Completions(completions::Args),
     Man(man::Args),
@@ -56,7 +58,7 @@ pub(crate) enum Verb {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
+    use clap::{Command, CommandFactory};
 
     use super::*;
 
@@ -67,9 +69,11 @@ mod tests {
 
     #[test]
     fn every_verb_teaches_by_example() {
-        for verb in Args::command().get_subcommands() {
-            let help = verb.clone().render_long_help().to_string();
-            assert!(help.contains("Example"), "evf {} --help", verb.get_name());
+        let mut commands: Vec<Command> = Args::command().get_subcommands().cloned().collect();
+        while let Some(mut command) = commands.pop() {
+            commands.extend(command.get_subcommands().cloned());
+            let help = command.render_long_help().to_string();
+            assert!(help.contains("Example"), "{} --help", command.get_name());
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::failure::Failure;
 use crate::verdict_text;
 
 /// Standard input, as the name of a policy.
-const STDIN: &str = "-";
+pub(crate) const STDIN: &str = "-";
 
 /// One policy and the name that the user gave it.
 #[derive(Debug)]
@@ -36,27 +36,31 @@ impl stack::Layer for &Layer {
 /// Reads and compiles the policy `name`: a text, an image, or `-` for standard input.
 pub(crate) fn open(name: &Path) -> Result<Layer, Error> {
     let shown = shown(name);
-    let policy = if name == Path::new(STDIN) {
-        let mut bytes = Vec::new();
-        std::io::stdin()
-            .lock()
-            .read_to_end(&mut bytes)
-            .map_err(|source| Error::Read {
-                path: "standard input".into(),
-                source,
-            })?;
-        Policy::from_bytes(&shown, bytes)?
-    } else {
-        Policy::from_file(name)?
-    };
+    let policy = Policy::from_bytes(&shown, read(name)?)?;
     Ok(Layer {
         name: shown,
         policy,
     })
 }
 
+/// The contents of the file `name`, or of standard input for `-`.
+pub(crate) fn read(name: &Path) -> Result<Vec<u8>, Error> {
+    let (path, bytes) = match name == Path::new(STDIN) {
+        true => {
+            let mut bytes = Vec::new();
+            let read = std::io::stdin().lock().read_to_end(&mut bytes);
+            (Path::new("standard input"), read.map(|_| bytes))
+        }
+        false => (name, std::fs::read(name)),
+    };
+    bytes.map_err(|source| Error::Read {
+        path: path.to_owned(),
+        source,
+    })
+}
+
 /// The name of a policy in messages.
-fn shown(name: &Path) -> String {
+pub(crate) fn shown(name: &Path) -> String {
     match name == Path::new(STDIN) {
         true => "<stdin>".to_owned(),
         false => name.display().to_string(),

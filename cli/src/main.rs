@@ -11,6 +11,8 @@ mod failure;
 mod image_chain;
 mod layers;
 mod moment;
+mod oci;
+mod output;
 mod process;
 mod verbs;
 mod verdict_text;

@@ -5,6 +5,8 @@ pub(crate) mod check;
 pub(crate) mod compile;
 pub(crate) mod completions;
 pub(crate) mod disasm;
+pub(crate) mod export;
+pub(crate) mod import;
 pub(crate) mod info;
 mod json;
 pub(crate) mod man;
@@ -24,6 +26,8 @@ pub(crate) fn run(args: Args) -> Result<ExitCode, Failure> {
         Verb::Compile(args) => compile::run(&args),
         Verb::Disasm(args) => disasm::run(&args),
         Verb::Test(args) => test::run(&args),
+        Verb::Import(args) => import::run(&args),
+        Verb::Export(args) => export::run(&args),
         Verb::Info(args) => info::run(&args),
         Verb::Completions(args) => completions::run(&args),
         Verb::Man(args) => man::run(&args),

@@ -47,6 +47,7 @@ impl FromStr for Expectation {
             "log" => Action::Log,
             "deny" => Action::Errno,
             "trap" => Action::Trap,
+            "trace" => Action::Trace,
             "kill" | "kill-process" | "kill-thread" if data.is_some() => {
                 return Err(format!("`{word}` takes no number"));
             }
@@ -55,7 +56,7 @@ impl FromStr for Expectation {
             "kill-thread" => Action::KillThread,
             _ => {
                 return Err(
-                    "expected allow, log, deny [ERRNO], trap [NUMBER], kill, kill-process or kill-thread"
+                    "expected allow, log, deny [ERRNO], trap [NUMBER], trace [NUMBER], kill, kill-process or kill-thread"
                         .to_owned(),
                 );
             }
@@ -68,7 +69,7 @@ impl FromStr for Expectation {
                 .or_else(|| data.parse().ok())
                 .map(|errno| Expectation::Exactly(Verdict::errno(errno)))
                 .ok_or_else(|| format!("`{data}` is no errno")),
-            Action::Trap => data
+            Action::Trap | Action::Trace => data
                 .parse()
                 .map(|number| Expectation::Exactly(Verdict::new(action, number)))
                 .map_err(|_| format!("`{data}` is no number from 0 to 65535")),
@@ -109,6 +110,10 @@ mod tests {
         assert_eq!(met("deny 13", Verdict::errno(1)), Ok(false));
         assert_eq!(met("allow", Verdict::LOG), Ok(false));
         assert_eq!(met("kill", Verdict::KILL_THREAD), Ok(true));
+        let trace = Verdict::new(Action::Trace, 7);
+        assert_eq!(met("trace", trace), Ok(true));
+        assert_eq!(met("trace 7", trace), Ok(true));
+        assert_eq!(met("trace 8", trace), Ok(false));
     }
 
     #[test]

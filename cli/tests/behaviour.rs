@@ -3,7 +3,7 @@
 
 use std::error::Error;
 use std::fs;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -120,6 +120,98 @@ fn a_changed_image_is_refused() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
+/// Runs `evf` with `input` on its standard input.
+fn fed(args: &[&str], input: &[u8]) -> Result<Output, Box<dyn Error>> {
+    let mut child = evf(args)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    if let Some(mut stdin) = child.stdin.take() {
+        stdin.write_all(input)?;
+    }
+    Ok(child.wait_with_output()?)
+}
+
+#[test]
+fn a_program_for_seccomp_goes_in_and_out_unchanged() -> Result<(), Box<dyn Error>> {
+    for name in ["docker-default", "podman-default", "several"] {
+        let program = fs::read(policies().join(format!("../oci/{name}.bpf")))?;
+        let image = fed(&["import", "bpf", "-"], &program)?;
+        assert!(image.status.success(), "{}", stderr(&image));
+        assert_eq!(image.stdout.get(..4), Some(&b"EVF1"[..]));
+        let back = fed(&["export", "bpf", "-"], &image.stdout)?;
+        assert!(back.status.success(), "{}", stderr(&back));
+        assert_eq!(back.stdout, program, "{name}");
+    }
+    Ok(())
+}
+
+#[test]
+fn an_imported_program_is_as_good_as_any_image() -> Result<(), Box<dyn Error>> {
+    let root = tempfile::tempdir()?;
+    let image = root.path().join("docker.img");
+    let image = image.to_str().ok_or("path")?;
+    let made = evf(&["import", "bpf", "../oci/docker-default.bpf", "-o", image]).output()?;
+    assert!(made.status.success(), "{}", stderr(&made));
+    assert!(evf(&["check", image]).output()?.status.success());
+    let listing = evf(&["disasm", image]).output()?;
+    assert!(String::from_utf8(listing.stdout)?.starts_with("syscall.enter: 1238 instructions"));
+    let judged = evf(&[
+        "test",
+        image,
+        "-e",
+        "syscall.enter mount",
+        "--expect",
+        "deny EPERM",
+    ])
+    .output()?;
+    assert!(judged.status.success(), "{}", stderr(&judged));
+    Ok(())
+}
+
+#[test]
+fn a_program_that_is_too_long_is_not_read_to_its_end() -> Result<(), Box<dyn Error>> {
+    let refused = evf(&["import", "bpf", "/dev/zero"]).output()?;
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(stderr(&refused).contains("a program has 1 to 4096 instructions"));
+    Ok(())
+}
+
+#[test]
+fn an_exported_policy_decides_as_its_text() -> Result<(), Box<dyn Error>> {
+    let policy = b"on syscall.enter {\n allow read, write\n deny EPERM socket when domain != AF_UNIX\n default allow\n}\n";
+    let program = fed(&["export", "bpf", "-"], policy)?;
+    assert!(program.status.success(), "{}", stderr(&program));
+    assert_eq!(program.stdout.len() % 8, 0);
+    let image = fed(&["import", "bpf", "-"], &program.stdout)?.stdout;
+    let events = [
+        "-e",
+        "syscall.enter socket domain=AF_INET",
+        "--expect",
+        "deny EPERM",
+    ];
+    for source in [&policy[..], &image[..]] {
+        let judged = fed(&[&["test", "-"], &events[..]].concat(), source)?;
+        assert!(judged.status.success(), "{}", stderr(&judged));
+    }
+    Ok(())
+}
+
+#[test]
+fn an_imported_policy_is_named_after_its_file() -> Result<(), Box<dyn Error>> {
+    let profile = r#"{"defaultAction": "SCMP_ACT_ALLOW"}"#;
+    let root = tempfile::tempdir()?;
+    for (file, name) in [("my profile.json", "my-profile"), ("7.json", "imported")] {
+        let path = root.path().join(file);
+        fs::write(&path, profile)?;
+        let text = evf(&["import", "oci", path.to_str().ok_or("path")?]).output()?;
+        let text = String::from_utf8(text.stdout)?;
+        assert!(text.contains(&format!("\npolicy {name}\n")), "{text}");
+    }
+    Ok(())
+}
+
 #[test]
 fn every_verb_has_a_page() -> Result<(), Box<dyn Error>> {
     let root = tempfile::tempdir()?;
@@ -134,6 +226,11 @@ fn every_verb_has_a_page() -> Result<(), Box<dyn Error>> {
         "-compile",
         "-disasm",
         "-test",
+        "-import",
+        "-import-bpf",
+        "-import-oci",
+        "-export",
+        "-export-bpf",
         "-info",
         "-completions",
         "-man",
@@ -142,7 +239,7 @@ fn every_verb_has_a_page() -> Result<(), Box<dyn Error>> {
         assert!(page.contains(".TH"), "evf{verb}.1");
         assert!(page.contains("Example") || verb.is_empty(), "evf{verb}.1");
     }
-    assert_eq!(fs::read_dir(&directory)?.count(), 9);
+    assert_eq!(fs::read_dir(&directory)?.count(), 14);
     let one = evf(&["man", "run"]).output()?;
     assert_eq!(one.stdout, fs::read(directory.join("evf-run.1"))?);
     Ok(())
@@ -179,6 +276,35 @@ fn without_the_module_run_says_how_to_load_it() -> Result<(), Box<dyn Error>> {
         "{messages}"
     );
     assert!(messages.contains("insmod evfilter.ko"), "{messages}");
+    Ok(())
+}
+
+#[test]
+fn what_takes_hold_at_exec_does_not_judge_it() -> Result<(), Box<dyn Error>> {
+    // These policies kill at execve, and at the ioctl that attaches the next.
+    let policies = ["-p", "no-ioctl.evf", "-p", "no-exec.evf"];
+    let command = [&["run", "--at-exec"], &policies[..], &["--", "/bin/true"]].concat();
+    let output = evf(&command).output()?;
+    if module_is_loaded()? {
+        assert!(output.status.success(), "{}", stderr(&output));
+        return Ok(());
+    }
+    assert_eq!(output.status.code(), Some(125));
+    assert!(stderr(&output).contains("the evfilter module is not loaded"));
+    Ok(())
+}
+
+#[test]
+fn a_sequence_from_the_future_is_not_there() -> Result<(), Box<dyn Error>> {
+    let required = u32::MAX.to_string();
+    let output = evf(&["info", "--json", "--require-sequence", &required]).output()?;
+    let answer: serde_json::Value = serde_json::from_slice(&output.stdout)?;
+    let expected = match module_is_loaded()? {
+        true => 3,
+        false => 1,
+    };
+    assert_eq!(answer["loaded"], expected == 3);
+    assert_eq!(output.status.code(), Some(expected));
     Ok(())
 }
 

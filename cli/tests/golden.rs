@@ -30,6 +30,11 @@ const fn fed(name: &'static str, args: &'static [&'static str], stdin: &'static 
     Case { name, args, stdin }
 }
 
+/// A profile on standard input.
+const fn oci(name: &'static str, profile: &'static str) -> Case {
+    fed(name, &["import", "oci", "-", "--kernel", "6.12"], profile)
+}
+
 const SHADOW: &str = "vfs.getname path=/etc/shadow";
 const KEY: &str = "vfs.getname path=/home/sandbox/.ssh/id";
 
@@ -41,6 +46,11 @@ const CASES: &[Case] = &[
     case("help_disasm", &["disasm", "--help"]),
     case("help_test", &["test", "--help"]),
     case("help_info", &["info", "--help"]),
+    case("help_import", &["import", "--help"]),
+    case("help_import_bpf", &["import", "bpf", "--help"]),
+    case("help_import_oci", &["import", "oci", "--help"]),
+    case("help_export", &["export", "--help"]),
+    case("help_export_bpf", &["export", "bpf", "--help"]),
     case("help_completions", &["completions", "--help"]),
     case("help_man", &["man", "--help"]),
     case("usage_no_verb", &[]),
@@ -166,6 +176,186 @@ const CASES: &[Case] = &[
             "/bin/true",
         ],
     ),
+    case(
+        "run_strict_with_a_loader",
+        &["run", "--strict", "--", "./script"],
+    ),
+    // ldh [0]; ret ALLOW, as far as UTF-8 has its bytes.
+    fed(
+        "import_bpf_half_word",
+        &["import", "bpf", "-"],
+        "\x06\0\0\0\0\0\0\0\x28\0\0\0\0\0\0\0",
+    ),
+    fed(
+        "import_bpf_jump_outside",
+        &["import", "bpf", "-"],
+        "\x15\0\x07\0\0\0\0\0\x06\0\0\0\0\0\0\0",
+    ),
+    fed(
+        "import_bpf_of_evfilter",
+        &["import", "bpf", "-"],
+        "\x01\x01\0\0\0\0\0\0\x06\0\0\0\0\0\0\0",
+    ),
+    fed(
+        "import_bpf_no_return",
+        &["import", "bpf", "-"],
+        "\x20\0\0\0\x04\0\0\0",
+    ),
+    fed("import_bpf_cut", &["import", "bpf", "-"], "\x06\0\0"),
+    fed("import_bpf_empty", &["import", "bpf", "-"], ""),
+    fed(
+        "import_bpf_profile",
+        &["import", "bpf", "-"],
+        "{ \"a\": 1 }",
+    ),
+    case("import_bpf_missing", &["import", "bpf", "no-such-file.bpf"]),
+    case("export_bpf_other_event", &["export", "bpf", "good.evf"]),
+    fed(
+        "export_bpf_self",
+        &["export", "bpf", "-"],
+        "on syscall.enter {\n    allow read\n    allow kill when pid == self\n    default deny EPERM\n}\n",
+    ),
+    case(
+        "import_oci_docker",
+        &[
+            "import",
+            "oci",
+            "../../../policies/oci/docker-default.json",
+            "--cap",
+            "docker-default",
+            "--kernel",
+            "6.12",
+        ],
+    ),
+    case(
+        "import_oci_podman",
+        &[
+            "import",
+            "oci",
+            "../../../policies/oci/podman-default.json",
+            "--kernel",
+            "6.12",
+        ],
+    ),
+    case(
+        "import_oci_several",
+        &[
+            "import",
+            "oci",
+            "../oci/several.json",
+            "--cap",
+            "SYS_ADMIN",
+            "--kernel",
+            "4.7",
+            "--policy-name",
+            "x",
+            "--enosys",
+        ],
+    ),
+    oci(
+        "import_oci_operator",
+        r#"{"defaultAction": "SCMP_ACT_KILL", "syscalls": [
+  {"names": ["read"], "action": "SCMP_ACT_ALLOW"},
+  {"names": ["dup"], "action": "SCMP_ACT_ALLOW", "args": [{"index": 0, "value": 1, "op": "SCMP_CMP_EQUAL"}]}
+]}"#,
+    ),
+    oci(
+        "import_oci_misspelt",
+        r#"{"defaultAction": "SCMP_ACT_KILL", "sycalls": []}"#,
+    ),
+    oci("import_oci_syntax", r#"{"defaultAction": "SCMP_ACT_KILL","#),
+    oci(
+        "import_oci_argument",
+        r#"{"defaultAction": "SCMP_ACT_KILL", "syscalls": [
+  {"names": ["dup"], "action": "SCMP_ACT_ALLOW", "args": [{"index": 6, "value": 1, "op": "SCMP_CMP_EQ"}]}
+]}"#,
+    ),
+    oci(
+        "import_oci_value",
+        r#"{"defaultAction": "SCMP_ACT_KILL", "syscalls": [
+  {"names": ["dup"], "action": "SCMP_ACT_ALLOW", "args": [{"index": 0, "value": -1, "op": "SCMP_CMP_EQ"}]}
+]}"#,
+    ),
+    oci(
+        "import_oci_notify",
+        r#"{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["mount"], "action": "SCMP_ACT_NOTIFY"}]}"#,
+    ),
+    oci(
+        "import_oci_listener",
+        r#"{"defaultAction": "SCMP_ACT_ALLOW", "listenerPath": "/run/listener.sock"}"#,
+    ),
+    oci(
+        "import_oci_errno",
+        r#"{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["mount"], "action": "SCMP_ACT_ERRNO", "errnoRet": 5000}]}"#,
+    ),
+    oci(
+        "import_oci_errno_name",
+        r#"{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["mount"], "action": "SCMP_ACT_ERRNO", "errno": "EPRM"}]}"#,
+    ),
+    oci(
+        "import_oci_names",
+        r#"{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"name": "mount", "names": ["mount"], "action": "SCMP_ACT_ERRNO"}]}"#,
+    ),
+    oci(
+        "import_oci_no_names",
+        r#"{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": [], "action": "SCMP_ACT_ERRNO"}]}"#,
+    ),
+    oci(
+        "import_oci_architecture",
+        r#"{"defaultAction": "SCMP_ACT_ALLOW", "architectures": ["SCMP_ARCH_X86_64", "amd64"]}"#,
+    ),
+    oci(
+        "import_oci_architectures_twice",
+        r#"{"defaultAction": "SCMP_ACT_ALLOW", "architectures": ["SCMP_ARCH_X86_64"], "archMap": [{"architecture": "SCMP_ARCH_X86_64"}]}"#,
+    ),
+    oci(
+        "import_oci_kernel",
+        r#"{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["mount"], "action": "SCMP_ACT_ERRNO", "includes": {"minKernel": "five"}}]}"#,
+    ),
+    oci(
+        "import_oci_conflict",
+        r#"{"defaultAction": "SCMP_ACT_KILL", "syscalls": [
+  {"names": ["dup"], "action": "SCMP_ACT_ALLOW", "args": [{"index": 0, "value": 1, "op": "SCMP_CMP_EQ"}]},
+  {"names": ["dup"], "action": "SCMP_ACT_ERRNO", "args": [{"index": 0, "value": 1, "op": "SCMP_CMP_EQ"}]}
+]}"#,
+    ),
+    oci(
+        "import_oci_overlap",
+        r#"{"defaultAction": "SCMP_ACT_KILL", "syscalls": [
+  {"names": ["fcntl"], "action": "SCMP_ACT_ALLOW", "args": [{"index": 0, "value": 1, "op": "SCMP_CMP_EQ"}, {"index": 1, "value": 1, "op": "SCMP_CMP_EQ"}]},
+  {"names": ["fcntl"], "action": "SCMP_ACT_ERRNO", "args": [{"index": 2, "value": 1, "op": "SCMP_CMP_EQ"}]}
+]}"#,
+    ),
+    oci(
+        "import_oci_least",
+        r#"{"defaultAction": "SCMP_ACT_KILL", "syscalls": null}"#,
+    ),
+    oci(
+        "import_oci_bundle",
+        r#"{"ociVersion": "1.2.0", "process": {"args": ["sh"]}, "linux": {"seccomp": {"defaultAction": "SCMP_ACT_ALLOW",
+  "syscalls": [{"names": ["mount"], "action": "SCMP_ACT_ERRNO", "errnoRet": 38}]}}}"#,
+    ),
+    oci(
+        "import_oci_bundle_action",
+        r#"{"ociVersion": "1.2.0", "linux": {"seccomp": {"defaultAction": "SCMP_ACT_ALOW"}}}"#,
+    ),
+    oci(
+        "import_oci_bundle_without",
+        r#"{"ociVersion": "1.2.0", "linux": {}}"#,
+    ),
+    oci(
+        "import_oci_trailing",
+        r#"{"defaultAction": "SCMP_ACT_ALLOW"} {}"#,
+    ),
+    case(
+        "usage_bad_capability",
+        &["import", "oci", "x.json", "--cap", "SYS_ADMINISTRATOR"],
+    ),
+    case(
+        "usage_bad_kernel",
+        &["import", "oci", "x.json", "--kernel", "six"],
+    ),
+    case("usage_import_without_format", &["import"]),
     case("man_unknown", &["man", "frobnicate"]),
 ];
 

@@ -13,7 +13,7 @@
 //! rule      = verdict [ calls ] [ "when" ] condition
 //!           | verdict calls
 //!           | "default" verdict .
-//! verdict   = "allow" | "log" | "deny" [ ERRNO | NUMBER ] | "trap" [ NUMBER ]
+//! verdict   = "allow" | "log" | "deny" [ ERRNO | NUMBER ] | "trap" [ NUMBER ] | "trace" [ NUMBER ]
 //!           | "kill" | "kill-process" | "kill-thread" .
 //! calls     = ( NAME | SET ) { "," ( NAME | SET ) } .             before "when"; only in syscall.enter
 //! condition = conjunction { ( "or" | "||" ) conjunction } .

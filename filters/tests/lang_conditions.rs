@@ -13,6 +13,7 @@
 use filters::event::Event;
 use filters::lang::event_line::OwnedRecord;
 use filters::lang::{compile, Compiled, Memory};
+use filters::record::Caller;
 use filters::verdict::Verdict;
 use proptest::prelude::*;
 
@@ -79,12 +80,31 @@ const GETNAME: &[Number] = &[
     },
 ];
 
+/// Who calls, in every record.
+const CALLER: Caller = Caller {
+    process: 0x8001,
+    thread: 4,
+};
+
+/// Fields whose values have no names of their own.
+const PLAIN: [&str; 5] = ["dfd", "filename", "arg4", "path_len", "arg3"];
+
 #[derive(Clone, Debug)]
 enum Test {
     Compare(&'static str, i128),
     In(Vec<(i128, i128)>),
     Masked(u64, u64, bool),
     Has(u64),
+    /// A mask, `==`, and the caller's thread instead of its process.
+    Own(Option<u64>, bool, bool),
+}
+
+fn own_id(thread: bool) -> u32 {
+    if thread {
+        CALLER.thread
+    } else {
+        CALLER.process
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -139,6 +159,12 @@ impl Cond {
                         format!("{name} & {mask:#x} {op} {value:#x}")
                     }
                     Test::Has(mask) => format!("{name} has {mask:#x}"),
+                    Test::Own(mask, equal, thread) => {
+                        let mask = mask.map_or(String::new(), |mask| format!(" & {mask:#x}"));
+                        let op = if *equal { "==" } else { "!=" };
+                        let own = if *thread { "self.thread" } else { "self" };
+                        format!("{name}{mask} {op} {own}")
+                    }
                 }
             }
             Cond::Text(op, negated, list) => {
@@ -170,6 +196,10 @@ impl Cond {
                         (number.bits_of(words) & mask == *right) == *equal
                     }
                     Test::Has(mask) => number.bits_of(words) & mask == *mask,
+                    Test::Own(mask, equal, thread) => {
+                        let masked = number.bits_of(words) & mask.unwrap_or(u64::MAX);
+                        (masked == u64::from(own_id(*thread))) == *equal
+                    }
                 }
             }
             Cond::Text(op, negated, list) => {
@@ -227,12 +257,16 @@ fn number_test(number: Number) -> BoxedStrategy<Cond> {
     let mask = prop_oneof![Just(1u64), Just(0x8000), any::<u64>(), Just(1 << 40)]
         .prop_map(move |mask| (mask & limit).max(1));
     let range = (value(number), value(number)).prop_map(|(a, b)| (a.min(b), a.max(b)));
+    let own = (prop::option::of(mask.clone()), any::<bool>(), any::<bool>())
+        .prop_map(|(mask, equal, thread)| Test::Own(mask, equal, thread));
+    let plain = u32::from(PLAIN.contains(&number.name));
     prop_oneof![
-        (ops, value(number)).prop_map(|(op, value)| Test::Compare(op, value)),
-        prop::collection::vec(range, 1..4).prop_map(Test::In),
-        (mask.clone(), any::<u64>(), any::<bool>())
+        plain => own,
+        1 => (ops, value(number)).prop_map(|(op, value)| Test::Compare(op, value)),
+        1 => prop::collection::vec(range, 1..4).prop_map(Test::In),
+        1 => (mask.clone(), any::<u64>(), any::<bool>())
             .prop_map(move |(mask, value, equal)| Test::Masked(mask, value & mask, equal)),
-        mask.prop_map(Test::Has),
+        1 => mask.prop_map(Test::Has),
     ]
     .prop_map(move |test| Cond::Number(number, test))
     .boxed()
@@ -300,6 +334,10 @@ fn borders(cond: &Cond, found: &mut Vec<(Number, i128)>) {
                 found.push((*number, i128::from(*value)));
             }
             Test::Has(mask) => found.push((*number, i128::from(*mask))),
+            Test::Own(_, _, thread) => {
+                let id = i128::from(own_id(*thread));
+                found.extend([(*number, id), (*number, id | 1 << 32)]);
+            }
         },
         Cond::Text(..) => {}
         Cond::Not(inner) => borders(inner, found),
@@ -381,6 +419,7 @@ proptest! {
         for (mut words, picks) in records {
             aim(&mut words, &rules, &picks);
             let mut record = OwnedRecord::new(Event::SyscallEnter);
+            record.set_caller(CALLER);
             for (at, word) in words.iter().enumerate().skip(2) {
                 record.set_word(at * 4, *word);
             }
@@ -409,6 +448,7 @@ proptest! {
             aim(&mut words, &rules, &picks);
             words[18] = path.len() as u32;
             let mut record = OwnedRecord::new(Event::VfsGetname);
+            record.set_caller(CALLER);
             for (at, word) in words.iter().enumerate() {
                 record.set_word(at * 4, *word);
             }

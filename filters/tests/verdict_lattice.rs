@@ -155,6 +155,8 @@ fn action_set_holds_what_it_was_made_of() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { cases: if cfg!(miri) { 8 } else { 256 }, ..ProptestConfig::default() })]
+
     #[test]
     fn raw_values_keep_their_meaning(raw in generate::raw_verdict()) {
         let verdict = Verdict::from_raw(raw);

@@ -203,7 +203,10 @@ fn some_programs(
         .collect()
 }
 
-/// Compiles `client/examples/*.c` against the C API, in the build root, as `/usr/bin/evf-c-NAME`.
+/// Examples that can also be built without any library, for `evf run --strict`: a C library's start-up makes calls that the strict filter does not allow.
+const FREESTANDING: [&str; 1] = ["worker"];
+
+/// Compiles `client/examples/*.c` against the C API, in the build root, as `/usr/bin/evf-c-NAME`, and the freestanding ones as `/usr/bin/evf-NAME` too.
 fn c_examples(kit: &Kit, workspace: &Workspace, step: &mut Step) -> Result<Vec<(String, PathBuf)>> {
     let library = workspace
         .target()
@@ -235,30 +238,35 @@ fn c_examples(kit: &Kit, workspace: &Workspace, step: &mut Step) -> Result<Vec<(
             .and_then(|stem| stem.to_str())
             .with_context(|| format!("{}: not UTF-8", source.display()))?;
         step.say(stem);
-        let name = format!("evf-c-{stem}");
-        let program = out.join(&name);
-        compile(
-            kit,
-            workspace,
-            &client.join("include"),
-            (&source, &library, &program),
-            &workspace.log(&name),
-        )?;
-        programs.push((format!("usr/bin/{name}"), program));
+        let include = format!("-I{}", client.join("include").display());
+        let library = library.display().to_string();
+        let hosted = [&include, &library, "-lpthread", "-lm", "-ldl"];
+        let mut ways = vec![(format!("evf-c-{stem}"), &hosted[..])];
+        if FREESTANDING.contains(&stem) {
+            let alone = &["-nostdlib", "-ffreestanding", "-fno-stack-protector"];
+            ways.push((format!("evf-{stem}"), alone));
+        }
+        for (name, options) in ways {
+            let program = out.join(&name);
+            compile(kit, workspace, &source, &program, options)?;
+            programs.push((format!("usr/bin/{name}"), program));
+        }
     }
     Ok(programs)
 }
 
+/// Compiles one file to a static program; `options` come behind the file, where libraries must stand.
 fn compile(
     kit: &Kit,
     workspace: &Workspace,
-    include: &Path,
-    (source, library, program): (&Path, &Path, &Path),
-    log: &Path,
+    source: &Path,
+    program: &Path,
+    options: &[&str],
 ) -> Result<()> {
     let config = fs::read_to_string(kit.config())
         .with_context(|| format!("read {}", kit.config().display()))?;
     let compiler = crate::tree::c_compiler(&config)?.command;
+    let name = program.file_name().unwrap_or_default().to_string_lossy();
     let mut gcc = kit
         .root()
         .inside(&compiler)
@@ -270,14 +278,13 @@ fn compile(
             "-Werror",
             "-std=gnu11",
         ])
-        .arg(format!("-I{}", include.display()))
         .arg(source.display().to_string())
-        .arg(library.display().to_string())
-        .args(["-lpthread", "-lm", "-ldl"])
+        .args(options.iter().copied())
         .arg("-o")
         .arg(program.display().to_string())
         .bind(workspace.repo())
         .bind(workspace.target())
         .command()?;
-    exec::run(&mut gcc, log).with_context(|| format!("compile the C example {}", source.display()))
+    exec::run(&mut gcc, &workspace.log(&name))
+        .with_context(|| format!("compile the C example {}", source.display()))
 }

@@ -26,6 +26,7 @@ mod run;
 mod rust_analyzer;
 mod setup;
 mod shell;
+mod tables;
 mod tidy;
 mod tree;
 mod workspace;
@@ -39,6 +40,7 @@ use clap::{Parser, Subcommand};
 use cache::Cache;
 use qemu_test::TestArgs;
 use run::{BootArgs, BuildArgs, RunArgs};
+use tables::TablesArgs;
 use workspace::Workspace;
 
 /// Sets up, builds, boots and tests evfilter.
@@ -100,6 +102,12 @@ enum Verb {
     Check(BuildArgs),
     /// Check the rules of the tree that no compiler knows: licences, docs, names, arrows, unsafe
     Tidy,
+    /// Make the policy language's tables anew from the kernel, the C library and systemd
+    ///
+    /// System calls with the widths of their arguments come from the kernel's source, names of values from its headers and the C
+    /// library's, the sets of calls from the systemd package. Run it after a new kernel or a change of
+    /// xtask/src/tables/constants, look at the difference, and run the tests of the language.
+    Tables(TablesArgs),
     /// Write module/rust-project.json, so that an editor understands the module
     RustAnalyzer(BuildArgs),
     /// Show what was set up, its versions and sizes, and what is missing
@@ -142,6 +150,7 @@ fn work(cli: &Cli) -> Result<ExitCode> {
         Verb::QemuTest(args) => qemu_test::run(&workspace, &cache, args),
         Verb::Check(args) => check::run(&workspace, &cache, args),
         Verb::Tidy => check::tidy_verb(&workspace),
+        Verb::Tables(args) => tables::run(&workspace, &cache, args),
         Verb::RustAnalyzer(args) => rust_analyzer::run(&workspace, &cache, args),
         Verb::Doctor => doctor::run(&workspace, &cache),
     }

@@ -2,15 +2,14 @@
 //! `evf compile`: from policy text to the image that the kernel takes.
 
 use std::fmt::Write as _;
-use std::fs;
-use std::io::{self, IsTerminal, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::ValueEnum;
 
 use crate::failure::Failure;
 use crate::layers;
+use crate::output::{self, Form};
 
 /// Compile a policy into the image that the kernel takes
 ///
@@ -58,7 +57,12 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
         Emit::Hex => hex(image).into_bytes(),
         Emit::Asm => super::disasm::text(&layer)?.into_bytes(),
     };
-    write(&output, args.output.as_deref(), args.emit == Emit::Image)?;
+    let form = match args.emit {
+        Emit::Image => Form::Binary,
+        Emit::Hex | Emit::Asm => Form::Text,
+    };
+    let instead = "name a file with -o, or choose --emit hex or --emit asm";
+    output::write(&output, form, args.output.as_deref(), instead)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -74,20 +78,6 @@ fn hex(bytes: &[u8]) -> String {
         text.push('\n');
     }
     text
-}
-
-fn write(bytes: &[u8], output: Option<&Path>, binary: bool) -> Result<(), Failure> {
-    match output {
-        Some(path) => fs::write(path, bytes)
-            .map_err(|error| Failure::new(format!("cannot write {}: {error}", path.display()))),
-        None if binary && io::stdout().is_terminal() => {
-            Err(Failure::new("not writing a binary image to a terminal")
-                .help("name a file with -o, or choose --emit hex or --emit asm"))
-        }
-        None => io::stdout()
-            .write_all(bytes)
-            .map_err(|error| Failure::new(format!("cannot write to standard output: {error}"))),
-    }
 }
 
 #[cfg(test)]

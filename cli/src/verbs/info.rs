@@ -14,17 +14,27 @@ use crate::verbs::json;
 /// If it is: which events it can judge, what its limits are, and how many layers the caller already carries.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Exit status: 0 if the module is loaded and can be reached, 1 if not.
+Exit status: 0 if the module is loaded and can be reached, 1 if not; 3 if it is older than --require-sequence asks for.
 
 Examples:
   evf info
+  evf info --require-sequence 2 > /dev/null || exit 1
   evf info --json | jq .events
   evf run -p sandbox.evf -- evf info    how many layers are there inside?")]
 pub(crate) struct Args {
     /// Print one JSON object; {"loaded": false, ...} if there is no module
     #[arg(long)]
     json: bool,
+
+    /// Fail if the module has not at least this security sequence, a number that each security fix raises
+    ///
+    /// The numbers and what they stand for are listed in SECURITY.md. The output is the same.
+    #[arg(long, value_name = "N")]
+    require_sequence: Option<u32>,
 }
+
+/// Exit status for a module that lacks a security fix.
+const OLDER: u8 = 3;
 
 /// The answer, as JSON shows it.
 #[derive(Serialize)]
@@ -48,9 +58,8 @@ struct NoAnswer<'a> {
 }
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
-    match Control::open().and_then(|control| control.info()) {
-        Ok(info) if args.json => json::print(&answer(&info))?,
-        Ok(info) => print!("{}", text(&info)),
+    let info = match Control::open().and_then(|control| control.info()) {
+        Ok(info) => info,
         Err(error) => {
             let failure = Failure::library_alone(&error);
             if !args.json {
@@ -62,8 +71,29 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
             })?;
             return Ok(ExitCode::from(NO));
         }
+    };
+    match args.json {
+        true => json::print(&answer(&info))?,
+        false => anstream::print!("{}", text(&info)),
     }
-    Ok(ExitCode::SUCCESS)
+    match lacking(&info, args.require_sequence) {
+        Some(failure) => Err(failure),
+        None => Ok(ExitCode::SUCCESS),
+    }
+}
+
+/// The failure if the module is older than the caller wants it.
+fn lacking(info: &Info, required: Option<u32>) -> Option<Failure> {
+    let required = required.filter(|&required| info.security_sequence < required)?;
+    let failure = Failure::new(format!(
+        "the module's security sequence is {}, older than {required}",
+        info.security_sequence
+    ));
+    Some(
+        failure
+            .help("update the module; SECURITY.md lists what was fixed")
+            .status(OLDER),
+    )
 }
 
 fn answer(info: &Info) -> Answer {
@@ -105,9 +135,8 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn the_text_has_every_number() {
-        let info = Info {
+    fn info() -> Info {
+        Info {
             abi: 1,
             security_sequence: 2,
             layers: 3,
@@ -116,7 +145,22 @@ mod tests {
             max_insns: 4096,
             max_image: 16 << 20,
             max_stack_cost: 32768,
-        };
+        }
+    }
+
+    #[test]
+    fn an_older_module_is_told_apart() {
+        assert!(lacking(&info(), None).is_none());
+        assert!(lacking(&info(), Some(2)).is_none());
+        let failure = lacking(&info(), Some(3));
+        assert_eq!(
+            failure.as_ref().map(Failure::message),
+            Some("the module's security sequence is 2, older than 3")
+        );
+    }
+
+    #[test]
+    fn the_text_has_every_number() {
         let expected = "\
 evfilter is loaded
   interface          version 1
@@ -125,6 +169,6 @@ evfilter is loaded
   layers here        3 of 64
   limits             4096 instructions a program, 16777216 bytes an image, cost 32768 an event
 ";
-        assert_eq!(text(&info), expected);
+        assert_eq!(text(&info()), expected);
     }
 }

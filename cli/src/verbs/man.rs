@@ -65,11 +65,18 @@ fn pages() -> io::Result<Vec<Page>> {
     let mut root = crate::args::Args::command();
     root.build();
     let mut pages = vec![page("evf".to_owned(), root.clone())?];
-    for verb in root.get_subcommands() {
-        let name = format!("evf-{}", verb.get_name());
-        pages.push(page(name.clone(), verb.clone().name(name))?);
-    }
+    add_pages("evf", &root, &mut pages)?;
     Ok(pages)
+}
+
+/// Adds a page for each verb below `command`, whose own page is `name`.
+fn add_pages(name: &str, command: &Command, pages: &mut Vec<Page>) -> io::Result<()> {
+    for verb in command.get_subcommands() {
+        let name = format!("{name}-{}", verb.get_name());
+        pages.push(page(name.clone(), verb.clone().name(name.clone()))?);
+        add_pages(&name, verb, pages)?;
+    }
+    Ok(())
 }
 
 fn page(name: String, command: Command) -> io::Result<Page> {

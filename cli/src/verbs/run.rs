@@ -2,7 +2,8 @@
 //! `evf run`: a program under one or more policies.
 //!
 //! The order is: whatever can fail without a policy in force comes first (compiling, finding the command, loading all filters); then the layers are
-//! attached, oldest first; then there is exactly one more system call, `execve`. A policy has to allow that one and the names that it opens.
+//! attached, oldest first; then there is exactly one more system call, `execve`. A policy has to allow that one and the names that it opens, unless
+//! it is attached with `--at-exec`.
 
 use std::ffi::{CString, OsStr, OsString};
 use std::io;
@@ -11,7 +12,8 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use evfilter::{Control, Error};
+use clap::ArgGroup;
+use evfilter::{Control, Error, Reach};
 use filters::stack::Stack;
 use filters::verdict::{Action, Verdict};
 
@@ -27,11 +29,15 @@ use crate::process::{self, Image};
 /// The program, its threads and all its descendants are confined; nothing they can do lifts that. The policies are attached in the order given,
 /// and what one refuses no other can allow.
 ///
+/// With --strict the program may do nothing but read, write, exit and return from signal handlers, from its first instruction on; with --at-exec the policies
+/// judge nothing before that instruction.
+///
 /// evf sets no_new_privs (so set-user-ID programs gain nothing), closes all inherited descriptors but standard input, output and error, attaches
 /// the policies, and executes the program. It needs no privileges, but the kernel module must be loaded: see `evf info`.
 #[derive(Debug, clap::Args)]
+#[command(group(ArgGroup::new("what confines").required(true).multiple(true).args(["policies", "strict"])))]
 #[command(after_help = "\
-The execution of the program is the first thing the policies judge. They must allow the system call `execve` and, in `on vfs.getname`, the \
+Unless --at-exec is given, the execution of the program is the first thing the policies judge. They must allow the system call `execve` and, in `on vfs.getname`, the \
 path of the program, of its loader (such as /lib64/ld-linux-x86-64.so.2) or its interpreter. Names are judged as they are given: `./prog` and \
 `/home/me/prog` are different names for the same file. With several policies, all but the last must allow `ioctl`, by which the next is attached.
 
@@ -40,11 +46,26 @@ Exit status: that of the program; 125 if evf itself fails (no module, policy ref
 
 Examples:
   evf run -p sandbox.evf -- /usr/bin/python3 script.py
-  evf run -p sandbox.evf -p no-network.evf -- sh -c 'make test'")]
+  evf run -p sandbox.evf -p no-network.evf -- sh -c 'make test'
+  evf run --at-exec -p docker.evf -- ./server
+  evf run --strict -- ./worker < job > answer")]
 pub(crate) struct Args {
     /// A policy: text or compiled image, `-` for standard input. May be repeated; the first becomes the oldest layer
-    #[arg(short, long = "policy", value_name = "POLICY", required = true)]
+    #[arg(short, long = "policy", value_name = "POLICY")]
     policies: Vec<PathBuf>,
+
+    /// Let the policies take hold when the program has been executed
+    ///
+    /// They then need not allow the execution: neither `execve` nor the path of the program and of its loader, nor `ioctl` to attach the next.
+    #[arg(long)]
+    at_exec: bool,
+
+    /// Make the program strict: read, write, exit, exit_group and sigreturn are allowed, everything else kills it
+    ///
+    /// The filter is built into the module; with -p it comes on top. It takes hold when the program has been executed, which therefore needs no loader and no
+    /// start-up code that makes other calls: it is linked statically and has its own `_start`.
+    #[arg(long)]
+    strict: bool,
 
     /// Leave inherited descriptors above 2 open
     ///
@@ -65,15 +86,25 @@ pub(crate) struct Args {
 pub(crate) fn run(args: Args) -> Result<ExitCode, Failure> {
     let own = |failure: Failure| failure.status(OWN_FAILURE);
     let layers = layers::open_all(args.policies.iter().map(PathBuf::as_path)).map_err(own)?;
-    let stacks = (1..=layers.len())
+    let mut stacks = (1..=layers.len())
         .map(|count| layers::stack(layers.get(..count).unwrap_or_default()))
-        .collect::<Result<_, _>>()
+        .collect::<Result<Vec<_>, _>>()
         .map_err(own)?;
+    let reach = match args.at_exec {
+        // What takes hold later judges nothing of what follows here.
+        true => {
+            stacks.clear();
+            Reach::NextExec
+        }
+        false => Reach::Thread,
+    };
     let program = program(args.command)?;
     let plan = Plan {
         layers: &layers,
         stacks,
         program: &program,
+        reach,
+        strict: args.strict,
     };
     plan.refuse_if_deadly()?;
     if let Err(failure) = confine(&plan, args.keep_fds) {
@@ -131,9 +162,15 @@ fn confine(plan: &Plan<'_>, keep_fds: bool) -> Result<(), Failure> {
                 .help("a policy or seccomp filter already in force must allow `close_range`; or use --keep-fds")
         })?;
     }
+    // First, because it waits for the exec: no policy is asked about the call that attaches it.
+    if plan.strict {
+        control
+            .restrict_strictly(Reach::NextExec)
+            .map_err(|error| Failure::library("cannot attach the strict filter", &error))?;
+    }
     for (index, filter) in filters.iter().enumerate() {
         control
-            .restrict_self(filter)
+            .restrict(filter, plan.reach)
             .map_err(|error| plan.not_attached(index, &error))?;
     }
     Ok(())
@@ -142,9 +179,13 @@ fn confine(plan: &Plan<'_>, keep_fds: bool) -> Result<(), Failure> {
 /// Layers and program together: what they will say to each other.
 struct Plan<'p> {
     layers: &'p [Layer],
-    /// What the task carries after the first, the second, ... has been attached.
+    /// What judges the task after the first, the second, ... has been attached; empty if none does before the program runs.
     stacks: Vec<Stack<&'p Layer>>,
     program: &'p Program,
+    /// When the layers take hold.
+    reach: Reach,
+    /// Whether the strict filter comes on top.
+    strict: bool,
 }
 
 impl Plan<'_> {
@@ -182,6 +223,15 @@ impl Plan<'_> {
 
     /// Gives up before anything is in force if the policies would kill `evf` on its way: a signal could not say why.
     fn refuse_if_deadly(&self) -> Result<(), Failure> {
+        if let (true, Some(other)) = (self.strict, self.program.names.get(1)) {
+            return Err(Failure::new(format!(
+                "cannot run {} strictly: it needs {}, whose first calls would kill it",
+                self.program.path.display(),
+                other.path.display()
+            ))
+            .help("a strict program is linked statically, without start-up code; client/examples/worker.c is one")
+            .status(NOT_EXECUTABLE));
+        }
         for (earlier, next) in self.stacks.iter().zip(self.layers.iter().skip(1)) {
             if let Some(why) = deadly(earlier, &Plan::attachment()) {
                 return Err(

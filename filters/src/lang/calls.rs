@@ -8,23 +8,28 @@ use std::collections::{BTreeMap, HashMap};
 use std::prelude::rust_2021::*;
 use std::sync::OnceLock;
 
-/// The two ways into the kernel that have a table.
+/// The ways into the kernel that have a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Arch {
     /// The native entry.
     X86_64,
     /// `int 0x80`, `sysenter` and `syscall` of 32-bit code.
     I386,
+    /// The native entry with [`X32_BIT`] in the number: 64-bit code with short pointers. Its numbers here have the bit.
+    X32,
 }
 
-impl Arch {
-    /// Both.
-    pub const ALL: [Arch; 2] = [Arch::X86_64, Arch::I386];
+/// Numbers with this bit are of the x32 ABI: `__X32_SYSCALL_BIT` of `arch/x86/include/uapi/asm/unistd.h`.
+pub const X32_BIT: u32 = 0x4000_0000;
 
-    /// `AUDIT_ARCH_*` of `include/uapi/linux/audit.h`.
+impl Arch {
+    /// All of them.
+    pub const ALL: [Arch; 3] = [Arch::X86_64, Arch::I386, Arch::X32];
+
+    /// `AUDIT_ARCH_*` of `include/uapi/linux/audit.h`. The native entry and x32 have the same.
     pub const fn audit(self) -> u32 {
         match self {
-            Arch::X86_64 => 0xc000_003e,
+            Arch::X86_64 | Arch::X32 => 0xc000_003e,
             Arch::I386 => 0x4000_0003,
         }
     }
@@ -34,6 +39,7 @@ impl Arch {
         match self {
             Arch::X86_64 => "x86_64",
             Arch::I386 => "i386",
+            Arch::X32 => "x32",
         }
     }
 
@@ -42,9 +48,18 @@ impl Arch {
         Arch::ALL.into_iter().find(|arch| arch.name() == name)
     }
 
-    /// The architecture with this `AUDIT_ARCH_*` number.
+    /// The architecture with this `AUDIT_ARCH_*` number, as far as that tells: x32 differs by the number of the call.
     pub fn from_audit(number: u32) -> Option<Arch> {
         Arch::ALL.into_iter().find(|arch| arch.audit() == number)
+    }
+
+    /// The architecture of the call `nr`, entered with this `AUDIT_ARCH_*` number.
+    pub fn of_entry(audit: u32, nr: u32) -> Option<Arch> {
+        match Arch::from_audit(audit)? {
+            // -1 is no x32 call: it is what a program passes that wants no call at all.
+            Arch::X86_64 if nr & X32_BIT != 0 && nr != u32::MAX => Some(Arch::X32),
+            arch => Some(arch),
+        }
     }
 }
 
@@ -149,9 +164,11 @@ impl Calls {
 pub fn calls(arch: Arch) -> &'static Calls {
     static X86_64: OnceLock<Calls> = OnceLock::new();
     static I386: OnceLock<Calls> = OnceLock::new();
+    static X32: OnceLock<Calls> = OnceLock::new();
     match arch {
         Arch::X86_64 => X86_64.get_or_init(|| read(include_str!("calls/x86_64.tbl"))),
         Arch::I386 => I386.get_or_init(|| read(include_str!("calls/i386.tbl"))),
+        Arch::X32 => X32.get_or_init(|| read(include_str!("calls/x32.tbl"))),
     }
 }
 
@@ -240,12 +257,15 @@ mod tests {
 
     #[test]
     fn every_line_of_the_tables_is_read() {
-        for (arch, table, last) in [
-            (Arch::X86_64, include_str!("calls/x86_64.tbl"), "fchroot"),
-            (Arch::I386, include_str!("calls/i386.tbl"), "fchroot"),
+        for (arch, table, bit) in [
+            (Arch::X86_64, include_str!("calls/x86_64.tbl"), 0),
+            (Arch::I386, include_str!("calls/i386.tbl"), 0),
+            (Arch::X32, include_str!("calls/x32.tbl"), X32_BIT),
         ] {
             assert_eq!(lines(table).count(), calls(arch).list.len());
-            assert_eq!(calls(arch).by_number(472).map(|call| call.name), Some(last));
+            let last = calls(arch).by_number(472 | bit);
+            assert_eq!(last.map(|call| call.name), Some("fchroot"));
+            assert!(calls(arch).iter().all(|call| call.number & X32_BIT == bit));
             let mut numbers: Vec<u32> = calls(arch).iter().map(|call| call.number).collect();
             numbers.dedup();
             assert!(numbers.is_sorted());
@@ -259,6 +279,7 @@ mod tests {
         for table in [
             include_str!("calls/x86_64.tbl"),
             include_str!("calls/i386.tbl"),
+            include_str!("calls/x32.tbl"),
         ] {
             let mut fresh = meanings();
             let _: Vec<_> = lines(table)
@@ -283,5 +304,27 @@ mod tests {
         let socket = calls(Arch::X86_64).by_name("socket").unwrap();
         assert_eq!(socket.arg("domain").unwrap().0, 0);
         assert_eq!(socket.arg("family").unwrap().0, 0);
+    }
+
+    #[test]
+    fn an_argument_is_as_wide_as_its_use_and_not_as_its_declaration() {
+        // Declared as unsigned long and long, handed on to functions that take an int.
+        for (call, arg) in [("clone", "flags"), ("ptrace", "pid"), ("readv", "fd")] {
+            for arch in Arch::ALL {
+                let call = calls(arch).by_name(call).unwrap();
+                assert_eq!(call.arg(arg).unwrap().1.width.bits, 32, "{}", call.name);
+            }
+        }
+    }
+
+    #[test]
+    fn x32_has_numbers_of_its_own_where_it_differs() {
+        let number = |name: &str| calls(Arch::X32).by_name(name).map(|call| call.number);
+        assert_eq!(number("read"), Some(X32_BIT));
+        assert_eq!(number("ioctl"), Some(X32_BIT | 514));
+        assert_eq!(number("uselib"), None);
+        assert_eq!(Arch::of_entry(0xc000_003e, X32_BIT), Some(Arch::X32));
+        assert_eq!(Arch::of_entry(0xc000_003e, u32::MAX), Some(Arch::X86_64));
+        assert_eq!(Arch::of_entry(0x4000_0003, X32_BIT), Some(Arch::I386));
     }
 }

@@ -11,6 +11,7 @@ use super::calls::{calls, known, Arch};
 use super::codegen::calls::{Applies, Block, Blocks, CallRule};
 use super::codegen::run::{PlainRule, Shadowed};
 use super::codegen::Checked;
+use super::cond::Id;
 use super::constants;
 use super::diagnostics::{Report, Reports};
 use super::map::{Map, Rule as MapRule};
@@ -95,7 +96,7 @@ impl<'u> Checker<'u, '_> {
                     continue;
                 };
                 let Some(name) = value.name() else { continue };
-                if !known(name) && constants::find(name).is_none() {
+                if !known(name) && constants::find(name).is_none() && Id::named(name).is_none() {
                     let names = calls(Arch::X86_64).iter().map(|call| call.name);
                     let mut report =
                         Report::error(format!("`{name}` is neither a system call nor a constant"))
@@ -172,7 +173,7 @@ impl<'u> Checker<'u, '_> {
             self.reports.add(
                 Report::error(format!("there is no architecture `{}`", arch.text))
                     .label(arch.span, "not known")
-                    .help("the architectures are x86_64 (also without saying so), i386, and `other` for all entries that have no block of their own"),
+                    .help("the architectures are x86_64 (also without saying so), i386, x32, and `other` for all entries that have no block of their own"),
             );
         }
         found.map(|arch| Some(Entry::Arch(arch)))
@@ -328,30 +329,34 @@ impl<'u> Checker<'u, '_> {
         };
         let head = native.blocks.first()?.head;
         let native = self.block(native, Some(Arch::X86_64));
-        let i386 = match of(Entry::Arch(Arch::I386)) {
-            Some(group) => Some(self.block(group, Some(Arch::I386))?),
-            None => None,
+        let mut of_arch = |arch| match of(Entry::Arch(arch)) {
+            Some(group) => self.block(group, Some(arch)).map(Some),
+            None => Some(None),
         };
+        let i386 = of_arch(Arch::I386)?;
+        let x32 = of_arch(Arch::X32)?;
         let other = match of(Entry::Other) {
             Some(group) => self.block(group, None)?,
             None => Block {
                 rules: Vec::new(),
-                default: self.foreign(head, i386.is_some()),
+                default: self.foreign(head, i386.is_some(), x32.is_some()),
             },
         };
         Some(Blocks {
             native: native?,
             i386,
+            x32,
             other,
         })
     }
 
     /// What happens to entries that no block is about: the process is killed, as a program that was meant for the native entry never gets there.
-    fn foreign(&mut self, head: Span, has_i386: bool) -> Checked {
-        let which = if has_i386 {
-            "x32 and other foreign entries"
-        } else {
-            "i386, x32 and other foreign entries"
+    fn foreign(&mut self, head: Span, has_i386: bool, has_x32: bool) -> Checked {
+        let which = match (has_i386, has_x32) {
+            (false, false) => "i386, x32 and other foreign entries",
+            (false, true) => "i386 and other foreign entries",
+            (true, false) => "x32 and other foreign entries",
+            (true, true) => "other foreign entries",
         };
         let id = self.map.add_rule(MapRule {
             file: self.sources.name(head).to_string(),

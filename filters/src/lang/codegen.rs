@@ -63,6 +63,7 @@ pub(crate) fn condition(
             }
         }
         Cond::Number(test) => search::number(asm, test, yes, no),
+        Cond::Caller(test) => search::caller(asm, test, yes, no),
         Cond::Text(test) => text(asm, test, span, yes, no)?,
     }
     Ok(())

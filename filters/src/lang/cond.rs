@@ -41,6 +41,37 @@ impl NumberTest {
     }
 }
 
+/// An id of the calling task, as the task itself sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Id {
+    /// What `getpid` returns.
+    Process,
+    /// What `gettid` returns.
+    Thread,
+}
+
+impl Id {
+    /// Names in the language.
+    pub(crate) const NAMES: [(&'static str, Id); 2] =
+        [("self", Id::Process), ("self.thread", Id::Thread)];
+
+    /// The id of this name.
+    pub(crate) fn named(name: &str) -> Option<Id> {
+        Id::NAMES
+            .iter()
+            .find(|(found, _)| *found == name)
+            .map(|&(_, id)| id)
+    }
+}
+
+/// Whether a number, after a mask, is an id of the caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct CallerTest {
+    pub(crate) number: Number,
+    pub(crate) mask: u64,
+    pub(crate) id: Id,
+}
+
 /// Whether a string matches at least one of the patterns.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct TextTest {
@@ -56,6 +87,7 @@ pub(crate) enum Cond {
     And(Vec<Cond>),
     Or(Vec<Cond>),
     Number(NumberTest),
+    Caller(CallerTest),
     Text(TextTest),
 }
 
@@ -71,7 +103,7 @@ impl Cond {
                 ranges: test.ranges.complement(),
                 ..test
             }),
-            text @ Cond::Text(_) => Cond::Not(Box::new(text)),
+            other @ (Cond::Caller(_) | Cond::Text(_)) => Cond::Not(Box::new(other)),
         }
     }
 

@@ -6,7 +6,7 @@ use std::fmt::Write;
 use std::format;
 use std::prelude::rust_2021::*;
 
-use super::calls::{calls, Arch};
+use super::calls::{calls, Arch, X32_BIT};
 use super::constants::errno_name;
 use super::image::verified;
 use crate::event::{Event, Field, Place, Schema};
@@ -212,10 +212,15 @@ fn instruction(
             let right = match (holds, Arch::from_audit(k)) {
                 _ if insn.code & X != 0 => "x".to_string(),
                 (Holds::Arch, Some(arch)) => arch.name().to_string(),
-                (Holds::Nr, _) => match calls(arch).by_number(k) {
-                    Some(call) => format!("{k} ({})", call.name),
-                    None => number(k),
-                },
+                // Where the numbers of x32 begin, and no call.
+                (Holds::Nr, _) if k == X32_BIT && sign == ">=" => number(k),
+                (Holds::Nr, _) => {
+                    let arch = Arch::of_entry(arch.audit(), k).unwrap_or(arch);
+                    match calls(arch).by_number(k) {
+                        Some(call) => format!("{} ({})", number(k), call.name),
+                        None => number(k),
+                    }
+                }
                 _ => number(k),
             };
             format!("a {sign} {right}")
@@ -231,6 +236,8 @@ fn instruction(
         code if code == LD | ABS => format!("ld    {}", load_name(schema, k)),
         code if code == LD | IMM => format!("ld    {}", number(k)),
         code if code == LDX | IMM => format!("ldx   {}", number(k)),
+        SELF if k == SELF_PROCESS => "ldx   self".to_string(),
+        SELF if k == SELF_THREAD => "ldx   self.thread".to_string(),
         code if code == LD | LEN => "ld    length".to_string(),
         code if code == LDX | LEN => "ldx   length".to_string(),
         code if code == LD | MEM => format!("ld    m[{k}]"),

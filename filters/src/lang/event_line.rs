@@ -4,20 +4,27 @@
 //! First the event, then fields as `name=value`, in any order; what is not given is 0, `arch` is x86_64. A value is a number, a name that the
 //! policy language knows for the field (also joined by `|`), or for string fields the text itself, in double quotes if it has blanks, with
 //! the escapes of the language. A word without `=` is the system call: `syscall.enter socket domain=AF_INET type=SOCK_STREAM`.
+//!
+//! `arch=x32` is the native entry with the bit for x32 in the number. `self=ID` and `self.thread=ID` say who the caller is; a value may then be `self`:
+//! `syscall.enter kill pid=self`. Without them the caller has an id that no task can have, so that no other number is taken for it.
 
 use std::format;
 use std::prelude::rust_2021::*;
 use std::vec;
 
-use super::calls::{calls, Arch, Call};
+use super::calls::{calls, Arch, Call, X32_BIT};
+use super::cond::Id;
 use super::constants;
 use super::diagnostics::{Diagnostics, Report, Reports};
 use super::source::{Sources, Span};
 use crate::event::{Event, Field, Place};
-use crate::record::Record;
+use crate::record::{Caller, Record};
 
 /// Byte offset of the first argument in `struct seccomp_data`.
 const ARGS: usize = 16;
+
+/// An id above `PID_MAX_LIMIT` of `include/linux/threads.h`.
+const NOBODY: u32 = 0x7fff_ffff;
 
 /// A record that owns its strings.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,16 +32,21 @@ pub struct OwnedRecord {
     event: Event,
     words: Vec<u32>,
     strings: Vec<Vec<u8>>,
+    caller: Caller,
 }
 
 impl OwnedRecord {
-    /// A record with all numbers 0 and all strings empty, except `arch`, which is x86_64.
+    /// A record with all numbers 0 and all strings empty, except `arch`, which is x86_64, and the ids of the caller, which are nobody's.
     pub fn new(event: Event) -> OwnedRecord {
         let schema = event.schema();
         let mut record = OwnedRecord {
             event,
             words: vec![0; schema.record_bytes as usize / 4],
             strings: vec![Vec::new(); usize::from(schema.strings)],
+            caller: Caller {
+                process: NOBODY,
+                thread: NOBODY,
+            },
         };
         record.set_word(4, Arch::X86_64.audit());
         record
@@ -72,11 +84,16 @@ impl OwnedRecord {
         }
     }
 
+    /// Sets who is calling.
+    pub fn set_caller(&mut self, caller: Caller) {
+        self.caller = caller;
+    }
+
     /// Lends the record to `use_it`. `None` is not possible: the parts always fit the schema.
     pub fn lend<R>(&self, use_it: impl FnOnce(&Record<'_>) -> R) -> Option<R> {
         let strings: Vec<&[u8]> = self.strings.iter().map(Vec::as_slice).collect();
         let record = Record::new(self.event, &self.words, &strings)?;
-        Some(use_it(&record))
+        Some(use_it(&record.called_by(self.caller)))
     }
 }
 
@@ -202,17 +219,27 @@ impl<'l> Reader<'l> {
         // The architecture first: it says what the number of a call means, and the call what its arguments are called.
         let mut arch = Arch::X86_64;
         if let Some(&(_, value)) = pairs.iter().find(|(name, _)| name.text == "arch") {
-            let number = self.number(event.schema().field("arch")?, value)?;
-            record.set_word(4, number as u32);
-            arch = Arch::from_audit(number as u32).unwrap_or(arch);
+            if value.text == Arch::X32.name() {
+                arch = Arch::X32;
+            } else {
+                let number = self.number(event.schema().field("arch")?, value)?;
+                record.set_word(4, number as u32);
+                arch = Arch::from_audit(number as u32).unwrap_or(arch);
+            }
         }
+        self.caller(&mut record, &pairs)?;
         let named = pairs
             .iter()
             .find(|(name, _)| name.text == "nr")
             .map(|pair| pair.1);
         let call = match call_word.or(named) {
             Some(word) => self.call(arch, word, call_word.is_some(), &mut record)?,
-            None => None,
+            None => {
+                if arch == Arch::X32 {
+                    record.set_word(0, X32_BIT);
+                }
+                None
+            }
         };
         let mut seen: Vec<&str> = Vec::new();
         for (name, value) in pairs {
@@ -223,11 +250,41 @@ impl<'l> Reader<'l> {
                 );
             }
             seen.push(name.text);
-            if !matches!(name.text, "arch" | "nr") {
+            if !matches!(name.text, "arch" | "nr") && Id::named(name.text).is_none() {
                 self.set(&mut record, call, name, value);
             }
         }
         Some(record)
+    }
+
+    /// Reads who is calling. A thread without an id of its own is the first of its process.
+    fn caller(&mut self, record: &mut OwnedRecord, pairs: &[(Word<'_>, Word<'_>)]) -> Option<()> {
+        let mut caller = record.caller;
+        for (name, id) in Id::NAMES {
+            let Some(&(_, value)) = pairs.iter().find(|(found, _)| found.text == name) else {
+                continue;
+            };
+            let number = integer(value.text).and_then(|number| u32::try_from(number).ok());
+            let Some(number) = number else {
+                let span = self.span(value);
+                self.reports.add(
+                    Report::error(format!("`{name}` is an id"))
+                        .label(span, "not a number from 0 to 4294967295"),
+                );
+                return None;
+            };
+            match id {
+                Id::Process => {
+                    caller = Caller {
+                        process: number,
+                        thread: number,
+                    }
+                }
+                Id::Thread => caller.thread = number,
+            }
+        }
+        record.set_caller(caller);
+        Some(())
     }
 
     /// The call of this name or number; an unknown number is a call without a name.
@@ -243,8 +300,11 @@ impl<'l> Reader<'l> {
             return Some(Some(call));
         }
         if let (Some(number), false) = (integer(word.text), bare) {
-            record.set_word(0, number as u32);
-            return Some(calls(arch).by_number(number as u32));
+            let bit = if arch == Arch::X32 { X32_BIT } else { 0 };
+            let number = number as u32 | bit;
+            record.set_word(0, number);
+            let arch = Arch::of_entry(arch.audit(), number).unwrap_or(arch);
+            return Some(calls(arch).by_number(number));
         }
         let span = self.span(word);
         let mut report = Report::error(format!(
@@ -277,7 +337,11 @@ impl<'l> Reader<'l> {
                     .iter()
                     .filter_map(|g| constants::group(g))
                     .collect();
-                let known = |word: &str| groups.iter().find_map(|group| group.value(word));
+                let caller = record.caller;
+                let known = |word: &str| {
+                    let named = groups.iter().find_map(|group| group.value(word));
+                    named.or_else(|| Some(own(caller, Id::named(word)?)))
+                };
                 if let Some(number) = self.joined(value, known) {
                     record.set_long(ARGS + 8 * index, number as u64);
                 }
@@ -305,12 +369,12 @@ impl<'l> Reader<'l> {
                 }
             }
             Place::Word(offset) => {
-                if let Some(number) = self.number(field, value) {
+                if let Some(number) = self.field_value(field, record.caller, value) {
                     record.set_word(offset as usize, number as u32);
                 }
             }
             Place::Long(offset) => {
-                if let Some(number) = self.number(field, value) {
+                if let Some(number) = self.field_value(field, record.caller, value) {
                     record.set_long(offset as usize, number as u64);
                 }
             }
@@ -318,11 +382,19 @@ impl<'l> Reader<'l> {
     }
 
     fn number(&mut self, field: &'static Field, value: Word<'_>) -> Option<i128> {
-        let known = |word: &str| {
-            let found = field.values.iter().find(|(name, _)| *name == word);
-            found.map(|&(_, value)| i128::from(value))
-        };
-        self.joined(value, known)
+        self.joined(value, |word| value_of(field, word))
+    }
+
+    /// The same for a field that may also hold an id of the caller.
+    fn field_value(
+        &mut self,
+        field: &'static Field,
+        caller: Caller,
+        value: Word<'_>,
+    ) -> Option<i128> {
+        self.joined(value, |word| {
+            value_of(field, word).or_else(|| Some(own(caller, Id::named(word)?)))
+        })
     }
 
     /// Numbers and names joined by `|`.
@@ -367,6 +439,18 @@ impl<'l> Reader<'l> {
             }
         }
     }
+}
+
+fn value_of(field: &'static Field, word: &str) -> Option<i128> {
+    let found = field.values.iter().find(|(name, _)| *name == word);
+    found.map(|&(_, value)| i128::from(value))
+}
+
+fn own(caller: Caller, id: Id) -> i128 {
+    i128::from(match id {
+        Id::Process => caller.process,
+        Id::Thread => caller.thread,
+    })
 }
 
 fn integer(text: &str) -> Option<i128> {

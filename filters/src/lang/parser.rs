@@ -227,7 +227,7 @@ impl Parser<'_> {
             _ => {
                 let report = self
                     .expectation("the file's name in double quotes")
-                    .help("include \"groups.evf\"");
+                    .help("include \"common.evf\"");
                 Err(self.fail(report))
             }
         }
@@ -334,7 +334,7 @@ impl Parser<'_> {
                 let word = self.word().unwrap_or_default().to_string();
                 report = report.suggest(&word, VERDICTS.into_iter().chain(["default"]));
             }
-            report = report_or(report, "a rule begins with its verdict: allow, log, deny, trap, kill or default; items of a list are separated by commas");
+            report = report_or(report, "a rule begins with its verdict: allow, log, deny, trap, trace, kill or default; items of a list are separated by commas");
             let failed = self.fail(report);
             self.advance();
             return Err(failed);
@@ -405,7 +405,7 @@ impl Parser<'_> {
                 }
                 report = report_or(
                     report,
-                    "the verdicts are allow, log, deny, trap, kill, kill-process and kill-thread",
+                    "the verdicts are allow, log, deny, trap, trace, kill, kill-process and kill-thread",
                 );
                 return Err(self.fail(report));
             }

@@ -18,7 +18,7 @@ const MAX_DEPTH: usize = 16;
 const MAX_EXPANDED: usize = 1 << 20;
 
 /// The sets that are always there.
-const BUILT_IN: &str = include_str!("groups.evf");
+const BUILT_IN: &str = include_str!("sets/systemd.evf");
 
 /// All files of a policy, put together.
 #[derive(Debug, Default)]
@@ -56,7 +56,7 @@ pub(crate) fn collect(
     reports: &mut Reports,
 ) -> Units {
     let mut units = Units::default();
-    let file = sources.add("built-in groups.evf", BUILT_IN);
+    let file = sources.add("built-in systemd.evf", BUILT_IN);
     for item in parse(file, BUILT_IN, reports) {
         if let Item::Set(set) = item {
             units.built_in.insert(set.name.text.clone(), set);

@@ -108,7 +108,10 @@ impl Checker<'_, '_> {
             report = report.help(format!("the set is written `@{name}`"));
         }
         report = report.suggest(name, calls(arch).iter().map(|call| call.name));
-        if !report.has_help() && name.chars().all(|c| c.is_ascii_lowercase() || c == '_') {
+        if !report.has_help()
+            && !known(name)
+            && name.chars().all(|c| c.is_ascii_lowercase() || c == '_')
+        {
             report = report
                 .help("a call that is newer than this compiler is named by number: when nr == 473");
         }

@@ -7,11 +7,12 @@ use std::vec;
 
 use super::super::ast::{ElementKind, Op, TermKind, Test, Value};
 use super::super::calls::{Arch, Width};
-use super::super::cond::{Cond, Number, NumberTest};
+use super::super::cond::{CallerTest, Cond, Id, Number, NumberTest};
 use super::super::constants::{self, Group};
 use super::super::diagnostics::Report;
 use super::super::ranges::Ranges;
 use super::super::source::Span;
+use super::super::units::Leaf;
 use super::field::Scope;
 use super::Checker;
 
@@ -83,6 +84,28 @@ impl Domain {
     }
 }
 
+/// The ids of the caller among the operands, and the other operands. Where values have names of their own, `self` is none of them.
+fn split_ids(names: &Names<'_>, op: Op, leaves: Vec<Leaf>) -> (Vec<Id>, Vec<Leaf>) {
+    let typed = !names.groups.is_empty() || !names.values.is_empty();
+    if typed || !matches!(op, Op::Eq | Op::Ne | Op::In) {
+        return (Vec::new(), leaves);
+    }
+    let mut ids = Vec::new();
+    let mut others = Vec::new();
+    for leaf in leaves {
+        let id = match &leaf.kind {
+            ElementKind::Value(value) => value.name().and_then(Id::named),
+            _ => None,
+        };
+        match id {
+            Some(id) if ids.contains(&id) => {}
+            Some(id) => ids.push(id),
+            None => others.push(leaf),
+        }
+    }
+    (ids, others)
+}
+
 impl Checker<'_, '_> {
     pub(super) fn compare(
         &mut self,
@@ -129,15 +152,43 @@ impl Checker<'_, '_> {
                 return None;
             }
         }
+        // A lower part of a register is what an int in it is: -1 is then all of its bits.
+        let domain = match mask {
+            0xff | 0xffff | 0xffff_ffff if test.mask.is_some() => Domain::of(Width {
+                bits: mask.count_ones(),
+                signed: false,
+            }),
+            _ => domain,
+        };
         if test.op == Op::Has {
             return self.has(number, &names, &domain, test);
         }
-        let ranges = self.ranges(&names, &domain, test)?;
-        Some(Cond::number(NumberTest {
+        let leaves = self.units.expand(&test.operands, self.reports)?;
+        if leaves.len() > 1 && matches!(test.op, Op::Eq | Op::Ne) {
+            self.reports.add(
+                Report::error("several values are written with `in`")
+                    .label(test.span, "more than one value")
+                    .help("write: in {A, B}"),
+            );
+            return None;
+        }
+        let (ids, leaves) = split_ids(&names, test.op, leaves);
+        let ranges = self.ranges(&names, &domain, test, &leaves)?;
+        let mut alternatives = vec![Cond::number(NumberTest {
             number,
             mask,
             ranges,
-        }))
+        })];
+        alternatives.extend(
+            ids.into_iter()
+                .map(|id| Cond::Caller(CallerTest { number, mask, id })),
+        );
+        let equal = Cond::any(alternatives);
+        Some(if test.op == Op::Ne {
+            equal.negate()
+        } else {
+            equal
+        })
     }
 
     fn has(
@@ -172,21 +223,19 @@ impl Checker<'_, '_> {
         }))
     }
 
-    fn ranges(&mut self, names: &Names<'_>, domain: &Domain, test: &Test) -> Option<Ranges> {
-        let leaves = self.units.expand(&test.operands, self.reports)?;
+    /// The numbers that the operands stand for, `==` and `!=` alike.
+    fn ranges(
+        &mut self,
+        names: &Names<'_>,
+        domain: &Domain,
+        test: &Test,
+        leaves: &[Leaf],
+    ) -> Option<Ranges> {
         let mut ranges = Ranges::new();
         let several = leaves.len() > 1;
         for leaf in leaves {
             match (&leaf.kind, test.op) {
                 (ElementKind::Value(value), Op::Eq | Op::Ne | Op::In) => {
-                    if several && test.op != Op::In {
-                        self.reports.add(
-                            Report::error("several values are written with `in`")
-                                .label(test.span, "more than one value")
-                                .help("write: in {A, B}"),
-                        );
-                        return None;
-                    }
                     let bits = self.bits(names, domain, value)?;
                     ranges.add(bits, bits);
                 }
@@ -225,11 +274,7 @@ impl Checker<'_, '_> {
                 }
             }
         }
-        Some(if test.op == Op::Ne {
-            ranges.complement()
-        } else {
-            ranges
-        })
+        Some(ranges)
     }
 
     fn not_a_number(&mut self, span: Span) {
@@ -306,6 +351,14 @@ impl Checker<'_, '_> {
         if let Some(value) = names.groups.iter().find_map(|group| group.value(name)) {
             return Some(value);
         }
+        if Id::named(name).is_some() {
+            self.reports.add(
+                Report::error(format!("`{}` cannot be compared with `{name}` in this way", names.field))
+                    .label(span, "an id that is known only when the policy runs")
+                    .help("`self` is an operand of == and != for plain numbers, and may stand in a list after `in`"),
+            );
+            return None;
+        }
         let elsewhere = constants::find(name);
         let typed = !names.groups.is_empty() || !names.values.is_empty();
         if let (Some((_, value)), false) = (elsewhere, typed) {
@@ -322,6 +375,7 @@ impl Checker<'_, '_> {
         if !typed {
             let all = constants::groups().iter().flat_map(|group| &group.values);
             candidates.extend(all.map(|&(name, _)| name));
+            candidates.extend(Id::NAMES.map(|(name, _)| name));
         }
         report = report.suggest(name, candidates.iter().copied());
         if !report.has_help() && typed {
@@ -360,7 +414,7 @@ impl Checker<'_, '_> {
             Some(arch) => vec![arch],
             None => Arch::ALL.to_vec(),
         };
-        let mut alternatives = Vec::new();
+        let mut by_audit: Vec<(u32, Ranges)> = Vec::new();
         for &arch in &arches {
             let mut ranges = Ranges::new();
             for leaf in &leaves {
@@ -397,6 +451,13 @@ impl Checker<'_, '_> {
                     Some(Some(call)) => ranges.add(u64::from(call.number), u64::from(call.number)),
                 }
             }
+            match by_audit.iter_mut().find(|known| known.0 == arch.audit()) {
+                Some((_, known)) => *known = known.union(&ranges),
+                None => by_audit.push((arch.audit(), ranges)),
+            }
+        }
+        let mut alternatives = Vec::new();
+        for (audit, ranges) in by_audit {
             let is_call = Cond::number(NumberTest {
                 number: NR,
                 mask: u64::from(u32::MAX),
@@ -406,12 +467,12 @@ impl Checker<'_, '_> {
                 alternatives.push(is_call);
                 continue;
             }
-            let mut audit = Ranges::new();
-            audit.add(u64::from(arch.audit()), u64::from(arch.audit()));
+            let mut entry = Ranges::new();
+            entry.add(u64::from(audit), u64::from(audit));
             let is_arch = Cond::number(NumberTest {
                 number: ARCH,
                 mask: u64::from(u32::MAX),
-                ranges: audit,
+                ranges: entry,
             });
             alternatives.push(Cond::all(vec![is_arch, is_call]));
         }
@@ -423,7 +484,7 @@ impl Checker<'_, '_> {
         }))
     }
 
-    fn exists_elsewhere(&self, leaf: &super::super::units::Leaf) -> bool {
+    fn exists_elsewhere(&self, leaf: &Leaf) -> bool {
         match &leaf.kind {
             ElementKind::Value(value) => value.name().is_some_and(super::super::calls::known),
             _ => false,

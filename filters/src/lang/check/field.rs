@@ -6,7 +6,7 @@ use std::prelude::rust_2021::*;
 
 use super::super::ast::{Expr, Name, Test};
 use super::super::calls::{calls, Arch, Call, Width};
-use super::super::cond::{Cond, Number};
+use super::super::cond::{Cond, Id, Number};
 use super::super::diagnostics::Report;
 use super::super::source::Span;
 use super::Checker;
@@ -47,6 +47,12 @@ pub(super) enum Field {
         /// Whether it is the number of a system call, whose values are named by calls.
         is_call: bool,
     },
+}
+
+/// The register that `reg0` to `reg5` name: all of it, whatever the call declares. It is what a seccomp program compares.
+fn register(name: &str) -> Option<u32> {
+    let index: u32 = name.strip_prefix("reg")?.parse().ok()?;
+    (index < 6 && name.len() == 4).then_some(index)
 }
 
 impl Checker<'_, '_> {
@@ -116,6 +122,18 @@ impl Checker<'_, '_> {
                 });
             }
         }
+        if let Some(index) = register(&name.text) {
+            return Some(Field::Number {
+                number: Number {
+                    offset: ARGS + 8 * index,
+                    long: true,
+                },
+                width: Width::REGISTER,
+                values: &[],
+                groups: Vec::new(),
+                is_call: false,
+            });
+        }
         let Some(field) = schema.field(&name.text) else {
             self.unknown_field(scope, name);
             return None;
@@ -163,6 +181,12 @@ impl Checker<'_, '_> {
         let mut report = Report::error(message)
             .label(name.span, "not known here")
             .suggest(&name.text, names.iter().copied());
+        if Id::named(&name.text).is_some() {
+            report = report.help(format!(
+                "the caller stands on the right: pid == {}",
+                name.text
+            ));
+        }
         if !report.has_help() {
             let arch = scope.arch.unwrap_or(Arch::X86_64);
             let is_argument = scope.call.is_none()

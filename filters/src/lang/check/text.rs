@@ -5,7 +5,7 @@ use std::format;
 use std::prelude::rust_2021::*;
 
 use super::super::ast::{ElementKind, Op, Test};
-use super::super::cond::{Cond, TextTest};
+use super::super::cond::{Cond, Id, TextTest};
 use super::super::diagnostics::Report;
 use super::super::pattern::Pattern;
 use super::super::source::Span;
@@ -50,7 +50,12 @@ impl Checker<'_, '_> {
         let ElementKind::Text(literal) = &leaf.kind else {
             let report = Report::error("expected a string")
                 .label(leaf.span, "not a string")
-                .help("strings stand in double quotes");
+                .help(match &leaf.kind {
+                    ElementKind::Value(value) if value.name().is_some_and(|name| Id::named(name).is_some()) => {
+                        "`self` is the number of the caller; a path to its own files is \"/proc/self/...\""
+                    }
+                    _ => "strings stand in double quotes",
+                });
             let report = self.through(leaf, report);
             self.reports.add(report);
             return None;

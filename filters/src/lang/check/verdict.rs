@@ -21,15 +21,11 @@ impl Checker<'_, '_> {
             "trap" => Action::Trap,
             "kill" | "kill-process" => Action::KillProcess,
             "kill-thread" => Action::KillThread,
+            "trace" => Action::Trace,
             other => {
-                let who = if other == "notify" {
-                    "listener"
-                } else {
-                    "tracer"
-                };
                 self.reports.add(
                     Report::error(format!("`{other}` is not possible yet"))
-                        .label(word.word.span, format!("this version has no {who}"))
+                        .label(word.word.span, "this version has no listener")
                         .help("without one it would mean `deny ENOSYS`: write that"),
                 );
                 return None;
@@ -41,6 +37,7 @@ impl Checker<'_, '_> {
                 ("log", Action::Log),
                 ("deny", Action::Errno),
                 ("trap", Action::Trap),
+                ("trace", Action::Trace),
                 ("kill", Action::KillProcess),
                 ("kill-thread", Action::KillThread),
             ]
@@ -58,13 +55,13 @@ impl Checker<'_, '_> {
         }
         let data = match action {
             Action::Errno => self.errno(event, word)?,
-            Action::Trap => self.trap(word)?,
+            Action::Trap | Action::Trace => self.free_number(word)?,
             _ => {
                 if let Some(data) = &word.data {
                     self.reports.add(
                         Report::error(format!("`{}` takes no number", word.word.text))
                             .label(data.span, "not expected")
-                            .help("only `deny` takes an error number, and `trap` a number of your choice"),
+                            .help("only `deny` takes an error number, and `trap` and `trace` a number of your choice"),
                     );
                     return None;
                 }
@@ -115,7 +112,8 @@ impl Checker<'_, '_> {
         u16::try_from(number).ok()
     }
 
-    fn trap(&mut self, word: &VerdictWord) -> Option<u16> {
+    /// A number that the policy may choose: what a trap and a tracer are told.
+    fn free_number(&mut self, word: &VerdictWord) -> Option<u16> {
         let Some(value) = &word.data else {
             return Some(0);
         };
@@ -123,7 +121,7 @@ impl Checker<'_, '_> {
         let data = u16::try_from(number);
         if data.is_err() {
             self.reports.add(
-                Report::error("the number of a trap has 16 bits")
+                Report::error(format!("the number of a {} has 16 bits", word.word.text))
                     .label(value.span, "larger than 65535"),
             );
         }

@@ -9,7 +9,7 @@ use std::prelude::rust_2021::*;
 use std::vec;
 
 use super::super::assembler::{Assembler, Label, Origin};
-use super::super::calls::Arch;
+use super::super::calls::{Arch, X32_BIT};
 use super::super::cond::Cond;
 use super::search::{push, search};
 use super::{condition, Checked, Failure};
@@ -18,9 +18,6 @@ use crate::insn::*;
 /// Byte offsets in `struct seccomp_data`.
 const NR: u32 = 0;
 const ARCH: u32 = 4;
-
-/// Numbers with this bit are of the x32 ABI: `__X32_SYSCALL_BIT` of `arch/x86/include/uapi/asm/unistd.h`.
-const X32_BIT: u32 = 0x4000_0000;
 
 /// To which calls a rule applies, and under which condition: arguments lie elsewhere in each call.
 #[derive(Clone, Debug)]
@@ -60,6 +57,7 @@ pub(crate) struct Block {
 pub(crate) struct Blocks {
     pub(crate) native: Block,
     pub(crate) i386: Option<Block>,
+    pub(crate) x32: Option<Block>,
     /// Entries that no other block judges.
     pub(crate) other: Block,
 }
@@ -180,6 +178,7 @@ pub(crate) fn unreached(block: &Block) -> Vec<(usize, Option<usize>)> {
 pub(crate) fn generate(asm: &mut Assembler, blocks: &Blocks) -> Result<(), Failure> {
     let native = asm.label();
     let i386 = blocks.i386.as_ref().map(|_| asm.label());
+    let x32 = blocks.x32.as_ref().map(|_| asm.label());
     let other = asm.label();
 
     let mut arches = vec![(0, other)];
@@ -191,10 +190,12 @@ pub(crate) fn generate(asm: &mut Assembler, blocks: &Blocks) -> Result<(), Failu
     search(asm, &arches);
 
     asm.bind(native);
-    emit(asm, &blocks.native, Some(other))?;
-    if let (Some(label), Some(block)) = (i386, &blocks.i386) {
-        asm.bind(label);
-        emit(asm, block, None)?;
+    emit(asm, &blocks.native, Some(x32.unwrap_or(other)))?;
+    for (label, block) in [(i386, &blocks.i386), (x32, &blocks.x32)] {
+        if let (Some(label), Some(block)) = (label, block) {
+            asm.bind(label);
+            emit(asm, block, None)?;
+        }
     }
     asm.bind(other);
     emit(asm, &blocks.other, None)

@@ -6,7 +6,7 @@ use std::prelude::rust_2021::*;
 use std::vec;
 
 use super::super::assembler::{Assembler, Label};
-use super::super::cond::NumberTest;
+use super::super::cond::{CallerTest, Id, NumberTest};
 use crate::insn::*;
 
 /// Where A leads: `(first number, label)`, ascending, the first for 0; each interval reaches to the next. Cost grows with the logarithm.
@@ -86,6 +86,25 @@ fn word(asm: &mut Assembler, offset: u32, mask: u32, ranges: &[(u32, u32)], yes:
         return;
     }
     search(asm, &intervals(ranges, yes, no));
+}
+
+/// Emits code that jumps to `yes` if the number is the id of the caller, else to `no`. An id has 32 bits: of a longer number the rest must be zero.
+pub(crate) fn caller(asm: &mut Assembler, test: &CallerTest, yes: Label, no: Label) {
+    let offset = test.number.offset;
+    let high_mask = (test.mask >> 32) as u32;
+    if test.number.long && high_mask != 0 {
+        let low = asm.label();
+        load(asm, offset + 4, high_mask);
+        asm.branch(JMP | JEQ | K, 0, low, no);
+        asm.bind(low);
+    }
+    load(asm, offset, test.mask as u32);
+    let id = match test.id {
+        Id::Process => SELF_PROCESS,
+        Id::Thread => SELF_THREAD,
+    };
+    asm.insn(Insn::stmt(SELF, id));
+    asm.branch(JMP | JEQ | X, 0, yes, no);
 }
 
 /// Ranges of a word.
