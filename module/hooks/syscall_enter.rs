@@ -81,11 +81,17 @@ fn permit() -> bool {
     match enforce::syscall(decision, nr) {
         Flow::Continue => true,
         Flow::Refuse => false,
-        Flow::AskTracer(message) => enforce::ask_tracer(message) && permit_again(),
+        Flow::AskTracer(message) => enforce::ask_tracer(message) && permit_answered(),
     }
 }
 
-/// Judges a call that a tracer may have changed. Like seccomp, does not ask the tracer again.
+/// Judges a call as a tracer that was asked has left it. Like seccomp, takes a second verdict to ask for answered, even if the tracer is gone by now.
+fn permit_answered() -> bool {
+    let (decision, nr) = judge();
+    decision.verdict.action() == Action::Trace || enforce::syscall(decision, nr) == Flow::Continue
+}
+
+/// Judges a call that seccomp has permitted. A tracer that is there has been asked, by us or by seccomp.
 fn permit_again() -> bool {
     let (decision, nr) = judge();
     match enforce::syscall(decision, nr) {

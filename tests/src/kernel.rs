@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use uapi::control::{
     ABI_VERSION, IOC_INFO, IOC_LOAD, IOC_RESTRICT_SELF, Info, Load, PR_EVFILTER, PR_EVFILTER_OPEN,
-    RestrictSelf,
+    RESTRICT_STRICT, RestrictSelf,
 };
 
 use crate::sys::{Ret, no_new_privs, own, sys};
@@ -112,6 +112,33 @@ pub(crate) fn restrict_through(control: BorrowedFd<'_>, filter: i32) -> Ret {
         ..RestrictSelf::default()
     };
     ioctl(control, IOC_RESTRICT_SELF, &raw const argument)
+}
+
+/// IOC_RESTRICT_SELF with flags; its result, and what the struct says of a thread afterwards.
+#[track_caller]
+pub(crate) fn restrict_with(flags: u32, filter: i32) -> (Ret, u32) {
+    restrict_flags_through(control().as_fd(), flags, filter)
+}
+
+/// Pushes the strict filter. The control descriptor stays open: `close` is not among what is allowed afterwards.
+#[track_caller]
+pub(crate) fn restrict_strict(flags: u32) {
+    let control = std::mem::ManuallyDrop::new(control());
+    let done = restrict_flags_through(control.as_fd(), flags | RESTRICT_STRICT, -1);
+    if done != (Ok(0), 0) {
+        panic!("RESTRICT_STRICT: {done:?}");
+    }
+}
+
+fn restrict_flags_through(control: BorrowedFd<'_>, flags: u32, filter: i32) -> (Ret, u32) {
+    let mut argument = RestrictSelf {
+        size: size_of::<RestrictSelf>() as u32,
+        flags,
+        filter_fd: filter,
+        thread: 0,
+    };
+    let done = ioctl(control, IOC_RESTRICT_SELF, &raw mut argument);
+    (done, argument.thread)
 }
 
 /// Pushes a filter on the caller, which must work.

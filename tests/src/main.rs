@@ -5,6 +5,7 @@
 //! the protocol that `cargo xtask qemu-test` reads from the serial console. The exit status is 0 if nothing failed, 1 if something did, 2 for
 //! wrong arguments.
 
+mod executable;
 mod harness;
 mod kernel;
 mod kmsg;

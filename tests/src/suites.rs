@@ -2,6 +2,7 @@
 //! The suites, one topic a file.
 
 mod abi;
+mod at_exec;
 mod cli;
 mod getname;
 mod inherit;
@@ -11,7 +12,10 @@ mod nesting;
 mod programs;
 mod ptrace;
 mod races;
+mod selfid;
+mod strict;
 mod syscall;
+mod tsync;
 
 use crate::harness::Test;
 
@@ -21,6 +25,10 @@ pub(crate) fn all() -> Vec<Test> {
     for suite in [
         abi::tests,
         syscall::tests,
+        tsync::tests,
+        at_exec::tests,
+        strict::tests,
+        selfid::tests,
         getname::tests,
         inherit::tests,
         narrowing::tests,

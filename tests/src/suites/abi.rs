@@ -3,8 +3,10 @@
 
 mod arguments;
 mod descriptors;
+mod flags;
 mod privilege;
 mod refusals;
+mod sequence;
 
 use crate::harness::Test;
 
@@ -13,5 +15,7 @@ pub(super) fn tests() -> Vec<Test> {
     tests.extend(refusals::tests());
     tests.extend(descriptors::tests());
     tests.extend(privilege::tests());
+    tests.extend(flags::tests());
+    tests.extend(sequence::tests());
     tests
 }

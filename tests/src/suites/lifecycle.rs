@@ -2,6 +2,7 @@
 //! The life of the module: loading, unloading, and what may not be unloaded.
 
 mod storms;
+mod unloaded;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -24,7 +25,10 @@ pub(super) fn tests() -> Vec<Test> {
     unload_refused_while_a_filter_is_in_flight, law_4_not_removable_by_unloading, unload_and_load_again, load_twice_is_refused, unloaded_module_answers_nothing,
     load_with_ftrace_switched_off_is_refused, load_and_unload_100_times, load_and_unload_under_load, unload_with_a_task_asleep_in_getname,
     );
-    let rows = rows.into_iter().chain(storms::tests());
+    let rows = rows
+        .into_iter()
+        .chain(storms::tests())
+        .chain(unloaded::tests());
     // Each load and each unload waits for several grace periods: seconds on a busy host.
     rows.map(|test| test.limit(1800)).collect()
 }

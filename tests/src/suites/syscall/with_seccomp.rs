@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Tasks that carry layers of evfilter and filters of seccomp at once, and tracers that meddle with both.
 
+mod matrix;
+
 use filters::verdict::{Action, Verdict};
 use libc::{SIGSYS, SIGTRAP, SYS_getuid};
 
+use super::trace::{PTRACE_O_TRACESECCOMP, SECCOMP_STOP, Traced, renumber, trace, watch};
 use crate::harness::{Test, tests};
 use crate::kernel::attach;
 use crate::program::{ALLOW, KILL, errno, on_nr, on_nrs, ret, syscalls};
@@ -12,20 +15,20 @@ use crate::sys::child::{End, exit, nap, run, run_and_exit};
 use crate::sys::trace::{ORIG_RAX, go_on, next_stop, ptrace, registers, seize, set_registers};
 use crate::sys::{no_new_privs, sys};
 
-/// PTRACE_EVENT_SECCOMP as a stop status.
-const SECCOMP_STOP: i32 = SIGTRAP | 7 << 8;
-
-const PTRACE_O_TRACESECCOMP: u32 = 1 << 7;
 const PTRACE_O_TRACESYSGOOD: u32 = 1;
 const PTRACE_O_SUSPEND_SECCOMP: u32 = 1 << 21;
 
 pub(super) fn tests() -> Vec<Test> {
-    tests!("syscall";
+    let mut tests = tests!("syscall";
         seccomp_before_evfilter_both_bind, evfilter_before_seccomp_both_bind, seccomp_allow_does_not_lift_a_layer, evfilter_allow_does_not_lift_seccomp,
-        evfilter_kill_after_seccomp_allow, seccomp_kill_after_evfilter_allow, seccomp_errno_and_layer_errno_both_refuse, seccomp_mode_is_not_changed_by_a_layer,
+        evfilter_kill_after_seccomp_allow, seccomp_kill_after_evfilter_allow, seccomp_errno_and_layer_errno_ours_is_seen, seccomp_mode_is_not_changed_by_a_layer,
         strict_mode_under_a_layer, seccomp_killed_by_layer_of_seccomp_call, law_4_suspend_seccomp_does_not_suspend_layers, law_4_seccomp_trace_cannot_change_the_judged_call,
         law_4_tracer_cannot_change_the_number_before_judgement, law_4_user_notification_continue_is_still_judged, tsync_under_a_layer,
-    )
+        law_1_narrow_only_our_tracer_cannot_lift_seccomp, law_1_narrow_only_our_tracer_cannot_lift_a_layer_beside_seccomp,
+        law_1_narrow_only_seccomps_tracer_cannot_lift_a_layer, both_ask_the_tracer_ours_first, law_1_narrow_only_user_notification_with_a_value,
+    );
+    tests.extend(matrix::tests());
+    tests
 }
 
 const EPERM: u32 = errno(libc::EPERM);
@@ -85,11 +88,15 @@ fn seccomp_kill_after_evfilter_allow() {
     );
 }
 
-/// Either errno is right, letting the call run is not.
-fn seccomp_errno_and_layer_errno_both_refuse() {
+/// Of two errnos the newest is seen in seccomp. Here ours is, whichever came first.
+fn seccomp_errno_and_layer_errno_ours_is_seen() {
     install(&on_nr(SYS_getuid, EPERM));
-    attach(&syscalls(on_nr(SYS_getuid, ODD)));
-    assert!([-1, -76].contains(&both()[0]), "{:?}", both());
+    attach(&syscalls(on_nrs(&[
+        (SYS_getuid, ODD),
+        (libc::SYS_getgid, ODD),
+    ])));
+    install(&on_nr(libc::SYS_getgid, EPERM));
+    assert_eq!(both(), [-76, -76]);
 }
 
 /// What a task can ask about seccomp is about seccomp.
@@ -277,4 +284,108 @@ fn tsync_under_a_layer() {
         assert_eq!(thread.join().ok(), Some([-76, -1]));
         assert_eq!(both(), [-76, -1]);
     });
+}
+
+/// A tracee that prepares itself in both orders; its tracer turns getpgrp into `nr` at each event. What it sees must not depend on the order.
+fn turned_into(nr: i64, prepare: &dyn Fn(bool)) -> Traced {
+    let watched = |ours_first| {
+        let how = (libc::PTRACE_CONT, PTRACE_O_TRACESECCOMP);
+        watch(&|| prepare(ours_first), how, &renumber(nr), &|board| {
+            board.ret(sys!(libc::SYS_getpgrp));
+        })
+    };
+    let (first, second) = (watched(true), watched(false));
+    assert_eq!(first, second, "ours first (left), seccomp first (right)");
+    first
+}
+
+fn in_order(ours_first: bool, ours: &[(i64, u32)], theirs: &[(i64, u32)]) {
+    if ours_first {
+        attach(&syscalls(on_nrs(ours)));
+        install(&on_nrs(theirs));
+    } else {
+        install(&on_nrs(theirs));
+        attach(&syscalls(on_nrs(ours)));
+    }
+}
+
+/// Our trace verdict asks the tracer before seccomp looks, so what it leaves is for seccomp to judge.
+fn law_1_narrow_only_our_tracer_cannot_lift_seccomp() {
+    for (verdict, values) in [(EPERM, vec![-1]), (ALLOW, vec![0]), (KILL, vec![])] {
+        let traced = turned_into(SYS_getuid, &|ours_first| {
+            in_order(
+                ours_first,
+                &[(libc::SYS_getpgrp, trace(7))],
+                &[(SYS_getuid, verdict)],
+            );
+        });
+        assert_eq!(traced.messages(), [7]);
+        assert_eq!(traced.seen.values, values, "{verdict:#x}");
+    }
+}
+
+fn law_1_narrow_only_our_tracer_cannot_lift_a_layer_beside_seccomp() {
+    for (verdict, values) in [(ODD, vec![-76]), (ALLOW, vec![0]), (KILL, vec![])] {
+        let traced = turned_into(SYS_getuid, &|ours_first| {
+            let ours = [(libc::SYS_getpgrp, trace(7)), (SYS_getuid, verdict)];
+            in_order(ours_first, &ours, &[(libc::SYS_getgid, EPERM)]);
+        });
+        assert_eq!(traced.messages(), [7]);
+        assert_eq!(traced.seen.values, values, "{verdict:#x}");
+    }
+}
+
+/// seccomp's trace action asks before we look.
+fn law_1_narrow_only_seccomps_tracer_cannot_lift_a_layer() {
+    for (verdict, values) in [(ODD, vec![-76]), (ALLOW, vec![0]), (KILL, vec![])] {
+        let traced = turned_into(SYS_getuid, &|ours_first| {
+            in_order(
+                ours_first,
+                &[(SYS_getuid, verdict)],
+                &[(libc::SYS_getpgrp, trace(7))],
+            );
+        });
+        assert_eq!(traced.messages(), [7]);
+        assert_eq!(traced.seen.values, values, "{verdict:#x}");
+    }
+}
+
+/// Two mechanisms, two questions; seccomp asks about what our tracer has left.
+fn both_ask_the_tracer_ours_first() {
+    let traced = turned_into(SYS_getuid, &|ours_first| {
+        let ours = [(libc::SYS_getpgrp, trace(7)), (SYS_getuid, trace(8))];
+        in_order(ours_first, &ours, &[(SYS_getuid, trace(9))]);
+    });
+    assert_eq!(traced.messages(), [7, 9]);
+    assert_eq!(traced.seen.well(), [0]);
+}
+
+/// A supervisor answers in place of the kernel; a layer that refuses is stricter than that, one that does not leaves the answer as it is.
+fn law_1_narrow_only_user_notification_with_a_value() {
+    let notify = Verdict::new(Action::Notify, 0).raw();
+    let log = Verdict::new(Action::Log, 0).raw();
+    for (verdict, expected) in [(ODD, -76), (errno(0), 0), (log, 1234), (ALLOW, 1234)] {
+        let seen = run(|board| {
+            no_new_privs();
+            let program = on_nr(SYS_getuid, notify);
+            // SECCOMP_FILTER_FLAG_NEW_LISTENER
+            let listener = crate::seccomp::try_install(&program, 1 << 3).expect("listener");
+            attach(&syscalls(on_nr(SYS_getuid, verdict)));
+            let supervisor = std::thread::spawn(move || {
+                let mut notification = [0u64; 10];
+                // SECCOMP_IOCTL_NOTIF_RECV, SECCOMP_IOCTL_NOTIF_SEND
+                let at = notification.as_mut_ptr();
+                sys!(libc::SYS_ioctl, listener, 0xc050_2100u32, at)?;
+                let answer = [notification[0], 1234, 0];
+                sys!(libc::SYS_ioctl, listener, 0xc018_2101u32, answer.as_ptr())
+            });
+            board.ret(sys!(SYS_getuid));
+            assert_eq!(
+                supervisor.join().ok(),
+                Some(Ok(0)),
+                "the supervisor was asked"
+            );
+        });
+        assert_eq!(seen.well(), [expected], "{verdict:#x}");
+    }
 }
