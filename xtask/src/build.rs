@@ -9,12 +9,13 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result, bail};
 
 use crate::cache::Cache;
+use crate::chosen::Chosen;
 use crate::exec;
 use crate::guest::Overlay;
-use crate::module::{self, OwnTree, Strict, Target};
+use crate::module::{self, Strict, Target};
 use crate::progress::Step;
 use crate::run::BuildArgs;
-use crate::setup::{self, Kit, Wish};
+use crate::setup::Kit;
 use crate::workspace::Workspace;
 
 /// The only target a host toolchain is sure to have; linked statically it runs in any guest.
@@ -101,23 +102,11 @@ pub(crate) fn verb(
     args: &BuildArgs,
     bare: bool,
 ) -> Result<ExitCode> {
-    let own = args.kdir.as_deref().map(OwnTree::open).transpose()?;
-    let (kit, _kept) = setup::ensure(
-        workspace.repo(),
-        cache,
-        Wish {
-            own_kernel: own.is_some(),
-            ..Wish::default()
-        },
-    )?;
-    let target = match &own {
-        Some(tree) => Target::Own(tree),
-        None => Target::Stock(&kit),
-    };
+    let chosen = Chosen::new(workspace, cache, args)?;
     let _lock = workspace.lock()?;
     let overlay = build(
-        &kit,
-        &target,
+        &chosen.kit,
+        &chosen.target(),
         workspace,
         if bare { Scope::Bare } else { Scope::All },
     )?;

@@ -9,13 +9,14 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 
 use crate::cache::Cache;
+use crate::chosen::Chosen;
 use crate::exec;
-use crate::module::{self, OwnTree, Strict, Target};
+use crate::module::{self, Strict, Target};
 use crate::progress::Step;
 use crate::report;
 use crate::results;
 use crate::run::BuildArgs;
-use crate::setup::{self, Kit, Wish};
+use crate::setup::Kit;
 use crate::tidy;
 use crate::workspace::Workspace;
 
@@ -30,20 +31,9 @@ type Work<'a> = Box<dyn Fn(&mut Step) -> Result<String> + 'a>;
 
 /// Runs the verb.
 pub(crate) fn run(workspace: &Workspace, cache: &Cache, args: &BuildArgs) -> Result<ExitCode> {
-    let own = args.kdir.as_deref().map(OwnTree::open).transpose()?;
-    let (kit, _kept) = setup::ensure(
-        workspace.repo(),
-        cache,
-        Wish {
-            own_kernel: own.is_some(),
-            ..Wish::default()
-        },
-    )?;
-    let target = match &own {
-        Some(tree) => Target::Own(tree),
-        None => Target::Stock(&kit),
-    };
-    let steps = steps(workspace, &kit, &target);
+    let chosen = Chosen::new(workspace, cache, args)?;
+    let target = chosen.target();
+    let steps = steps(workspace, &chosen.kit, &target);
     let count = steps.len();
     let mut all = Vec::new();
     for (n, (name, work)) in steps.into_iter().enumerate() {

@@ -7,6 +7,7 @@ mod build;
 mod buildroot;
 mod cache;
 mod check;
+mod chosen;
 mod console;
 mod cpio;
 mod debian;

@@ -13,13 +13,13 @@ use clap::Args;
 
 use crate::boot::{self, Limits, Outcome};
 use crate::build::{self, Scope};
-use crate::cache::{self, Cache, Lock};
+use crate::cache::{self, Cache};
+use crate::chosen::Chosen;
 use crate::console::Line;
 use crate::exec;
 use crate::guest::Overlay;
-use crate::module::{OwnTree, Target};
+use crate::module::Target;
 use crate::qemu::{Accel, Machine, Qemu};
-use crate::setup::{self, Kit, Wish};
 use crate::workspace::Workspace;
 
 /// Options of every verb that builds.
@@ -73,14 +73,11 @@ pub(crate) struct RunArgs {
 /// Everything a boot needs but the command.
 #[derive(Debug)]
 pub(crate) struct Prepared {
-    kit: Kit,
-    own: Option<OwnTree>,
+    chosen: Chosen,
     qemu: Qemu,
     accel: Accel,
     append: String,
     workspace: Workspace,
-    /// Keeps the cache's entries in place while they are used.
-    _lock: Lock,
 }
 
 /// Where a guest's initramfs lies while it runs.
@@ -96,21 +93,14 @@ impl Drop for Scratch {
 impl Prepared {
     /// Fills the cache where needed and finds QEMU and what `--accel` means here.
     pub(crate) fn new(workspace: &Workspace, cache: &Cache, args: &BootArgs) -> Result<Self> {
-        let own = args.build.kdir.as_deref().map(OwnTree::open).transpose()?;
-        let wish = Wish {
-            own_kernel: own.is_some(),
-            ..Wish::default()
-        };
-        let (kit, lock) = setup::ensure(workspace.repo(), cache, wish)?;
-        let qemu = Qemu::find(Some(&kit.root()))?;
+        let chosen = Chosen::new(workspace, cache, &args.build)?;
+        let qemu = Qemu::find(Some(&chosen.kit.root()))?;
         let mut prepared = Self {
-            kit,
-            own,
+            chosen,
             qemu,
             accel: Accel::Tcg,
             append: args.append.clone(),
             workspace: workspace.clone(),
-            _lock: lock,
         };
         prepared.accel = prepared.choose_accel(cache, args.accel)?;
         Ok(prepared)
@@ -118,24 +108,22 @@ impl Prepared {
 
     /// What is built against and booted.
     pub(crate) fn target(&self) -> Target<'_> {
-        match &self.own {
-            Some(tree) => Target::Own(tree),
-            None => Target::Stock(&self.kit),
-        }
+        self.chosen.target()
     }
 
     /// What must be said of an untested kernel; nothing of the user's own.
     pub(crate) fn warning(&self) -> Option<String> {
-        self.own
+        self.chosen
+            .own
             .is_none()
-            .then(|| self.kit.kernel.warning())
+            .then(|| self.chosen.kit.kernel.warning())
             .flatten()
     }
 
     /// Builds the guest's own part.
     pub(crate) fn build(&self, scope: Scope) -> Result<Overlay> {
         let _lock = self.workspace.lock()?;
-        build::build(&self.kit, &self.target(), &self.workspace, scope)
+        build::build(&self.chosen.kit, &self.target(), &self.workspace, scope)
     }
 
     fn choose_accel(&self, cache: &Cache, wanted: Accel) -> Result<Accel> {
@@ -168,7 +156,7 @@ impl Prepared {
         fs::create_dir_all(&scratch).with_context(|| format!("create {}", scratch.display()))?;
         let scratch = Scratch(scratch);
         let initrd = scratch.0.join("initrd");
-        overlay.write(&self.kit.guest(), &initrd)?;
+        overlay.write(&self.chosen.kit.guest(), &initrd)?;
         let append = [append, &self.append]
             .map(str::trim)
             .join(" ")
@@ -269,7 +257,7 @@ pub(crate) fn run(workspace: &Workspace, cache: &Cache, args: &RunArgs) -> Resul
         (None, false) => prepared.build(scope)?,
         (Some(_), _) | (None, true) => {
             let _lock = workspace.lock()?;
-            build::without_module(&prepared.kit, workspace, scope)?
+            build::without_module(&prepared.chosen.kit, workspace, scope)?
         }
     };
     if let Some(ko) = ko {

@@ -13,10 +13,10 @@ use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 
 use crate::cache::{self, Cache};
+use crate::chosen::Chosen;
 use crate::exec;
-use crate::module::{self, OwnTree, Target};
+use crate::module;
 use crate::run::BuildArgs;
-use crate::setup::{self, Wish};
 use crate::workspace::Workspace;
 
 /// Crates built into the module: name in `extern` position, edition, what they use. The root uses the last two.
@@ -31,30 +31,18 @@ const CRATES: [(&str, &str, &[&str]); 6] = [
 
 /// Runs the verb.
 pub(crate) fn run(workspace: &Workspace, cache: &Cache, args: &BuildArgs) -> Result<ExitCode> {
-    let own = args.kdir.as_deref().map(OwnTree::open).transpose()?;
-    let (kit, _kept) = setup::ensure(
-        workspace.repo(),
-        cache,
-        Wish {
-            own_kernel: own.is_some(),
-            ..Wish::default()
-        },
-    )?;
-    let target = match &own {
-        Some(tree) => Target::Own(tree),
-        None => Target::Stock(&kit),
-    };
+    let chosen = Chosen::new(workspace, cache, args)?;
     let _lock = workspace.lock()?;
-    let (mut make, made, crates) = module::rust_analyzer(&target, workspace)?;
+    let (mut make, made, crates) = module::rust_analyzer(&chosen.target(), workspace)?;
     exec::run(&mut make, &workspace.log("rust-analyzer"))
         .context("run the kernel's generator of rust-project.json")?;
     let text = fs::read_to_string(&made).with_context(|| format!("read {}", made.display()))?;
     let mut project: Value =
         serde_json::from_str(&text).with_context(|| made.display().to_string())?;
     add_crates(&mut project, workspace.repo(), &crates)?;
-    if own.is_none() {
+    if chosen.own.is_none() {
         // The generator ran in the build root and named its standard library by the path inside.
-        on_host(&mut project, kit.root().dir());
+        on_host(&mut project, chosen.kit.root().dir());
     }
     let place = workspace.repo().join("module/rust-project.json");
     cache::write_atomically(&place, serde_json::to_string_pretty(&project)? + "\n")?;

@@ -75,9 +75,14 @@ fn unload_refused_after_the_exec() {
         exec(c"/evf-life-pause");
     });
     let comm = format!("/proc/{}/comm", child.pid);
-    while !std::fs::read_to_string(&comm).is_ok_and(|name| name == "evf-life-pause\n") {
+    let execed = || std::fs::read_to_string(&comm).is_ok_and(|name| name == "evf-life-pause\n");
+    for _ in 0..5000 {
+        if execed() {
+            break;
+        }
         nap(1);
     }
+    assert!(execed(), "the exec failed");
     held_by(super::KillOnDrop(Some(child)));
 }
 
@@ -172,9 +177,14 @@ fn sequence_file_is_read_while_the_module_comes_and_goes() {
             unload();
             assert_eq!(insmod(), Ok(0));
             let before = reads.load(Ordering::SeqCst);
-            while reads.load(Ordering::SeqCst) < before + 5 {
+            let enough = || reads.load(Ordering::SeqCst) >= before + 5;
+            for _ in 0..20_000 {
+                if enough() {
+                    break;
+                }
                 nap(1);
             }
+            assert!(enough(), "the reader has ended");
         }
     });
     done.store(true, Ordering::SeqCst);

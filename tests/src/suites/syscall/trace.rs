@@ -23,7 +23,7 @@ use crate::sys::{ia32, sys};
 
 const PTRACE_O_TRACESYSGOOD: u32 = 1;
 
-/// Places in [`Registers`].
+/// Places in `trace::Registers`.
 const RAX: usize = 10;
 const RSI: usize = 13;
 const RDI: usize = 14;
