@@ -56,8 +56,16 @@ pub(crate) fn skip(reason: &str) -> ! {
 /// Who watches the console takes a long silence for the end: a test that takes its time says so.
 const HEARTBEAT: Duration = Duration::from_secs(20);
 
+/// Marks a line of output that is shown even if the test passes.
+const NOTE_MARK: &str = "note: ";
+
+/// Says something that whoever reads a good run should know too.
+pub(crate) fn note(text: &str) {
+    println!("{NOTE_MARK}{text}");
+}
+
 enum Outcome {
-    Ok,
+    Ok(Vec<String>),
     Fail(Vec<String>),
     Skip(String),
 }
@@ -82,8 +90,11 @@ pub(crate) fn run(tests: Vec<Test>) -> bool {
         let outcome = run_one(test);
         let millis = begun.elapsed().as_millis();
         match outcome {
-            Outcome::Ok => {
+            Outcome::Ok(notes) => {
                 passed += 1;
+                for line in notes {
+                    say(&format!("out {line}"));
+                }
                 say(&format!("ok {} {millis}", test.name));
             }
             Outcome::Skip(reason) => {
@@ -140,7 +151,10 @@ fn run_one(test: &Test) -> Outcome {
         return Outcome::Fail(lines);
     }
     match end {
-        Some(End::Exit(0)) => Outcome::Ok,
+        Some(End::Exit(0)) => {
+            lines.retain(|line| line.starts_with(NOTE_MARK));
+            Outcome::Ok(lines)
+        }
         Some(End::Exit(SKIPPED)) => {
             let reason = lines.iter().find_map(|line| line.strip_prefix(SKIP_MARK));
             Outcome::Skip(reason.unwrap_or("no reason given").to_owned())

@@ -9,7 +9,9 @@ mod executable;
 mod harness;
 mod kernel;
 mod kmsg;
+mod marker;
 mod program;
+mod random;
 mod ring;
 mod seccomp;
 mod suites;
@@ -17,17 +19,22 @@ mod sys;
 
 use std::process::ExitCode;
 
+use random::Wish;
+
 const HELP: &str = "\
 Runs the in-guest tests of evfilter. They load, unload and attach: run them in a guest only.
 
-Usage: evf-tests [--list] [--filter TEXT]... [--exact]
+Usage: evf-tests [--list] [--filter TEXT]... [--exact] [--seed N] [--count N]
 
   --list         print the names of the tests and stop
   --filter TEXT  run the tests whose name contains TEXT; may be given more than once
   --exact        a filter must be a whole name
+  --seed N       where random tests begin; without it they begin anywhere, and say where
+  --count N      how many cases random tests try, instead of their own number
   --help         print this
 
-Example: evf-tests --filter getname:: --filter law_2
+Examples: evf-tests --filter getname:: --filter law_2
+          evf-tests --filter differential:: --count 100000
 ";
 
 #[derive(Default)]
@@ -35,6 +42,7 @@ struct Arguments {
     list: bool,
     exact: bool,
     filters: Vec<String>,
+    wish: Wish,
 }
 
 impl Arguments {
@@ -49,6 +57,14 @@ impl Arguments {
                 "--filter" => {
                     let text = words.next().ok_or("--filter needs a text")?;
                     arguments.filters.push(text);
+                }
+                "--seed" | "--count" => {
+                    let number = words.next().and_then(|number| number.parse().ok());
+                    let number = number.ok_or(format!("{word} needs a number"))?;
+                    match word.as_str() {
+                        "--seed" => arguments.wish.seed = Some(number),
+                        _ => arguments.wish.count = Some(number),
+                    }
                 }
                 _ => match word.strip_prefix("--filter=") {
                     Some(text) => arguments.filters.push(text.into()),
@@ -83,6 +99,7 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
+    random::WISH.get_or_init(|| arguments.wish);
     let mut tests = suites::all();
     tests.retain(|test| arguments.wants(&test.name));
     if arguments.list {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Real seccomp, for comparison: the same program, the same deed, and what a parent sees of both.
 
-use filters::insn::Insn;
+use filters::insn::{INSN_BYTES, Insn};
 
 use crate::kernel;
 use crate::program::{Part, image};
@@ -16,16 +16,28 @@ struct Program {
 
 /// Installs a program with `seccomp(2)`.
 pub(crate) fn try_install(insns: &[Insn], flags: u32) -> Ret {
-    let code: Vec<u8> = insns.iter().flat_map(|insn| insn.to_bytes()).collect();
+    try_install_code(&code(insns), flags, 0)
+}
+
+/// The bytes of a program.
+pub(crate) fn code(insns: &[Insn]) -> Vec<u8> {
+    insns.iter().flat_map(|insn| insn.to_bytes()).collect()
+}
+
+/// The same from the program's bytes, and with a sixth argument, which the kernel does not look at but an older program may.
+pub(crate) fn try_install_code(code: &[u8], flags: u32, sixth: u64) -> Ret {
     let program = Program {
-        len: insns.len() as u16,
+        len: (code.len() / INSN_BYTES) as u16,
         insns: code.as_ptr(),
     };
     sys!(
         libc::SYS_seccomp,
         libc::SECCOMP_SET_MODE_FILTER,
         flags,
-        &raw const program
+        &raw const program,
+        0,
+        0,
+        sixth
     )
 }
 

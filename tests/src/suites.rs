@@ -3,12 +3,17 @@
 
 mod abi;
 mod at_exec;
+mod by_number;
+mod capability;
 mod cli;
+mod differential;
 mod getname;
 mod inherit;
+mod libseccomp;
 mod lifecycle;
 mod narrowing;
 mod nesting;
+mod oci;
 mod programs;
 mod ptrace;
 mod races;
@@ -29,6 +34,11 @@ pub(crate) fn all() -> Vec<Test> {
         at_exec::tests,
         strict::tests,
         selfid::tests,
+        capability::tests,
+        differential::tests,
+        libseccomp::tests,
+        oci::tests,
+        by_number::tests,
         getname::tests,
         inherit::tests,
         narrowing::tests,

@@ -4,10 +4,13 @@
 //! The C library is passed by: a test must choose the entry, the registers and the pointers itself, bad ones included.
 
 pub(crate) mod child;
+pub(crate) mod clock;
 pub(crate) mod clone;
+pub(crate) mod i386;
 pub(crate) mod ia32;
 pub(crate) mod memory;
 pub(crate) mod message;
+pub(crate) mod probe;
 pub(crate) mod signal;
 pub(crate) mod trace;
 

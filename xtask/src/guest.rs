@@ -19,10 +19,11 @@ use crate::progress::Step;
 pub(crate) const DEBIAN: &str = "debian.cpio";
 
 /// What the guest has besides the base: programs to confine and tools to look with.
-pub(crate) const PACKAGES: [&str; 14] = [
+pub(crate) const PACKAGES: [&str; 15] = [
     "busybox-static",
     "git",
     "python3",
+    "python3-seccomp",
     "diffutils",
     "gzip",
     "tar",

@@ -228,9 +228,9 @@ impl Qemu {
     }
 }
 
-/// The kernel command line: serial console, a panic that ends the run, and thresholds that fit emulation.
+/// The kernel command line: the vsyscall page of old, which calls must not get around a policy by, serial console, a panic that ends the run, and thresholds that fit emulation.
 fn command_line(append: &str) -> String {
-    let fixed = "console=ttyS0 rdinit=/init panic=-1 loglevel=7 printk.time=1 rcupdate.rcu_cpu_stall_timeout=60 watchdog_thresh=30";
+    let fixed = "console=ttyS0 rdinit=/init panic=-1 loglevel=7 printk.time=1 rcupdate.rcu_cpu_stall_timeout=60 watchdog_thresh=30 vsyscall=emulate";
     if append.is_empty() {
         fixed.to_owned()
     } else {

@@ -41,6 +41,9 @@ pub(crate) struct TestArgs {
     /// List the tests instead of running them; boots nothing
     #[arg(long)]
     list: bool,
+    /// More options for the runner in the guest, as --seed N and --count N for random tests
+    #[arg(last = true, value_name = "OPTION")]
+    rest: Vec<String>,
 }
 
 /// Runs the verb.
@@ -56,6 +59,7 @@ pub(crate) fn run(workspace: &Workspace, cache: &Cache, args: &TestArgs) -> Resu
             .command
             .extend(["--filter".to_owned(), filter.clone()]);
     }
+    overlay.command.extend(args.rest.iter().cloned());
     eprintln!("booting kernel {}", prepared.target().release());
     let limits = Limits {
         silence: Duration::from_secs(args.silence),

@@ -2,6 +2,7 @@
 //! The command `evf`, the user library and the C example, against the kernel.
 
 mod command;
+mod launch;
 mod library;
 
 use std::process::{Command, Output};
@@ -11,14 +12,15 @@ use crate::harness::Test;
 pub(super) fn tests() -> Vec<Test> {
     let mut tests = command::tests();
     tests.extend(library::tests());
+    tests.extend(launch::tests());
     tests
 }
 
 /// The command.
-const EVF: &str = "/usr/bin/evf";
+pub(super) const EVF: &str = "/usr/bin/evf";
 
 /// Where the example policies lie in the guest.
-const POLICIES: &str = "/usr/share/evfilter/policies";
+pub(super) const POLICIES: &str = "/usr/share/evfilter/policies";
 
 /// A user of the guest without privileges.
 const USER: u32 = 1000;

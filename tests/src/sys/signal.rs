@@ -57,6 +57,47 @@ pub(crate) fn catch_sigsys() {
     assert_eq!(done, 0, "sigaction");
 }
 
+/// `struct kernel_sigaction` of `arch/x86/include/uapi/asm/signal.h`.
+#[repr(C)]
+struct KernelAction {
+    action: extern "C" fn(i32, *mut libc::siginfo_t, *mut libc::c_void),
+    flags: u64,
+    restorer: extern "C" fn(),
+    mask: u64,
+}
+
+/// Returns from a signal handler. If the kernel refuses that, the process ends by SIGILL instead of running on into whatever comes next.
+// SAFETY: the kernel jumps here by a return from the handler, with the stack as rt_sigreturn wants it; there is no way back to Rust.
+#[unsafe(naked)]
+extern "C" fn return_or_die() {
+    std::arch::naked_asm!("mov eax, {nr}", "syscall", "ud2", nr = const libc::SYS_rt_sigreturn)
+}
+
+/// Catches SIGSYS from now on, also where the policy refuses the return from the handler.
+pub(crate) fn catch_sigsys_or_die() {
+    // SA_SIGINFO, and SA_RESTORER, which the C library keeps for itself.
+    let action = KernelAction {
+        action: note,
+        flags: 0x0400_0004,
+        restorer: return_or_die,
+        mask: 0,
+    };
+    let done = crate::sys::sys!(
+        libc::SYS_rt_sigaction,
+        libc::SIGSYS,
+        &raw const action,
+        0,
+        8
+    );
+    assert_eq!(done, Ok(0), "rt_sigaction");
+}
+
+/// Ends the process by SIGILL, without a system call.
+pub(crate) fn illegal() -> ! {
+    // SAFETY: the instruction does nothing but fault.
+    unsafe { std::arch::asm!("ud2", options(noreturn, nomem, nostack)) }
+}
+
 /// What the last SIGSYS said; all zero if there was none.
 pub(crate) fn caught() -> [i64; WORDS] {
     std::array::from_fn(|at| LAST[at].load(Ordering::SeqCst))

@@ -8,6 +8,8 @@ pub(crate) type Registers = [u64; 27];
 
 /// Where `orig_rax` lies.
 pub(crate) const ORIG_RAX: usize = 15;
+/// Where `rax` lies.
+pub(crate) const RAX: usize = 10;
 /// Any request.
 pub(crate) fn ptrace(request: u32, pid: i32, address: u64, data: u64) -> Ret {
     sys!(libc::SYS_ptrace, request, pid, address, data)

@@ -5,9 +5,10 @@ use filters::insn::Insn;
 use libc::{ENOSYS, SIGSYS, SYS_getuid};
 
 use crate::harness::{Test, skip, tests};
-use crate::program::{ALLOW, KILL, errno, load, on_nr, ret, trap, unless_equal_skip};
+use crate::program::{ALLOW, KILL, errno, load, on_nr, on_nrs, ret, trap, unless_equal_skip};
 use crate::seccomp::same;
 use crate::sys::child::{Board, End};
+use crate::sys::probe::{Moment, count, probed};
 use crate::sys::signal::{catch_sigsys, caught};
 use crate::sys::{decode, ia32, raw, sys};
 
@@ -19,8 +20,8 @@ const X32: u64 = 0x4000_0000;
 pub(super) fn tests() -> Vec<Test> {
     tests!("syscall";
         ia32_entry_has_its_own_architecture, ia32_numbers_are_not_native_numbers, ia32_arguments_are_32_bits, ia32_trap, ia32_kill, x32_number_is_seen_whole,
-        upper_half_of_the_number_is_ignored, number_minus_one, law_5_fail_closed_unknown_numbers_are_judged, uretprobe_and_uprobe_pass, vsyscall_page_is_judged,
-        restarted_calls_are_judged_again, sigreturn_is_judged, exit_is_judged, numbers_are_compared_unsigned,
+        upper_half_of_the_number_is_ignored, number_minus_one, law_5_fail_closed_unknown_numbers_are_judged, uretprobe_and_uprobe_pass,
+        probed_function_returns_under_a_policy_that_kills, sigreturn_is_judged, exit_is_judged, numbers_are_compared_unsigned,
     )
 }
 
@@ -187,42 +188,22 @@ fn uretprobe_and_uprobe_pass() {
     }
 }
 
-fn vsyscall_page_is_judged() {
-    // time(2) in the vsyscall page, if this kernel still has one.
-    let time: u64 = 0xffff_ffff_ff60_0400;
-    let alone = crate::sys::child::run(|board| board.put(crate::sys::trace::call_address(time)));
-    if alone.end != End::Exit(0) {
-        skip("this kernel has no vsyscall page");
-    }
-    let seen = same(&[on_nr(libc::SYS_time, errno(70))], |board| {
-        board.put(crate::sys::trace::call_address(time));
-    });
-    assert_eq!(seen.well(), [-70]);
-    let seen = same(&[on_nr(libc::SYS_time, trap(3))], |board| {
-        catch_sigsys();
-        let _ = crate::sys::trace::call_address(time);
-        for word in caught() {
-            board.put(word);
+/// The same with real probes: one at the function's start, one at its return.
+fn probed_function_returns_under_a_policy_that_kills() {
+    let kill_both = on_nrs(&[(335, KILL), (336, KILL)]);
+    let seen = same(&[kill_both], |board| {
+        let counters = [Moment::Call, Moment::Return].map(count);
+        for turn in 0..8 {
+            board.put(probed(turn) as i64);
+        }
+        for counter in counters {
+            let counter = counter.expect("a probe");
+            let mut times = 0u64;
+            assert_eq!(sys!(libc::SYS_read, &counter, &raw mut times, 8), Ok(8));
+            board.put(times as i64);
         }
     });
-    assert_eq!(seen.well()[2], 3);
-}
-
-/// A sleep that a stop interrupts comes back as `restart_syscall`, number 219, and is judged as that.
-fn restarted_calls_are_judged_again() {
-    let seen = same(&[on_nr(libc::SYS_restart_syscall, errno(70))], |board| {
-        let pid = crate::sys::getpid();
-        let helper = crate::sys::child::start(|_| {
-            crate::sys::child::nap(100);
-            let _ = sys!(libc::SYS_kill, pid, libc::SIGSTOP);
-            crate::sys::child::nap(100);
-            let _ = sys!(libc::SYS_kill, pid, libc::SIGCONT);
-        });
-        let half_a_second = [0u64, 500_000_000];
-        board.ret(sys!(libc::SYS_nanosleep, half_a_second.as_ptr(), 0));
-        let _ = helper.wait();
-    });
-    assert_eq!(seen.well(), [-70]);
+    assert_eq!(seen.well(), [0, 1, 2, 3, 4, 5, 6, 7, 8, 8]);
 }
 
 /// The return from a signal handler is a system call like others: a policy that refuses it leaves the handler without a way out.
