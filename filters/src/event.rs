@@ -182,7 +182,8 @@ const VFS_GETNAME: Schema = Schema {
         Action::Allow,
     ]),
     // The name is replaced by an error pointer, which path resolution hands on. Above the user-visible errnos lie those by which the kernel talks
-    // to itself (restart this call, retry there); a filter must not speak that language. EHWPOISON is the last of the user-visible ones.
+    // to itself (restart this call, retry there); a filter must not speak that language. EHWPOISON is the last of the user-visible ones that
+    // every kernel in reach has; EFTYPE (134) is new in 7.3.
     max_errno: 133,
 };
 

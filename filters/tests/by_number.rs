@@ -7,8 +7,6 @@
     reason = "a test ends by a panic when something is not as expected"
 )]
 
-use std::sync::Arc;
-
 use filters::by_number::{ByNumber, PLACES};
 use filters::event::Event;
 use filters::insn::{Insn, SELF};
@@ -20,6 +18,7 @@ use filters::strict;
 use filters::verdict::{Action, Verdict};
 use oracle::generate;
 use oracle::image::{self, Draft};
+use oracle::task_tree::Filter;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -29,28 +28,15 @@ const I386: u32 = 0x4000_0003;
 
 type Table = ByNumber<Vec<u16>>;
 
-#[derive(Clone, Debug)]
-struct Held(Arc<Policy<Vec<u8>>>);
-
-impl Layer for Held {
-    fn judge(&self, record: &Record<'_>) -> Option<Verdict> {
-        self.0.judge(record)
-    }
-
-    fn cost(&self, event: Event) -> u32 {
-        self.0.cost(event)
-    }
-}
-
 fn table(policy: &Policy<Vec<u8>>) -> Table {
     let program = policy.program(Event::SyscallEnter);
     ByNumber::of(program.as_ref(), vec![7; PLACES]).expect("as many places as there must be")
 }
 
-fn merged(layers: &[Held]) -> Table {
+fn merged(layers: &[Filter]) -> Table {
     let mut all = ByNumber::of(None, vec![7; PLACES]).expect("as many places as there must be");
     for layer in layers {
-        all.narrow(&table(&layer.0));
+        all.narrow(&table(layer.policy()));
     }
     all
 }
@@ -60,10 +46,10 @@ fn policy(insns: Vec<Insn>) -> Policy<Vec<u8>> {
     image::verify(image::encode(&[draft])).expect("a sound program")
 }
 
-fn layer() -> impl Strategy<Value = Held> {
+fn layer() -> impl Strategy<Value = Filter> {
     generate::drafts().prop_map(|drafts| {
         let policy = image::verify(image::encode(&drafts)).expect("generated programs are sound");
-        Held(Arc::new(policy))
+        Filter::new(policy)
     })
 }
 
@@ -84,12 +70,14 @@ fn kept(verdict: Verdict) -> Verdict {
 }
 
 proptest! {
+    #![proptest_config(generate::cases(256, 3))]
+
     #[test]
     fn law_1_narrow_only_the_table_says_what_all_layers_say(
         layers in vec(layer(), 0..5),
         calls in vec(call(), 1..40),
     ) {
-        let mut stack: Stack<Held> = Stack::new();
+        let mut stack: Stack<Filter> = Stack::new();
         for layer in &layers {
             stack.push(layer.clone()).expect("there is room");
         }

@@ -190,7 +190,7 @@ fn run(program: &[Insn], words: &[u32]) -> Verdict {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: if cfg!(miri) { 3 } else { 4000 }, ..ProptestConfig::default() })]
+    #![proptest_config(generate::cases(4000, 3))]
 
     #[test]
     fn a_second_interpreter_comes_to_the_same_verdicts(

@@ -385,24 +385,11 @@ fn verdict(policy: &Compiled, record: &OwnedRecord) -> Verdict {
     explanation.expect("a record")
 }
 
-fn config() -> ProptestConfig {
-    let default = ProptestConfig::default();
-    ProptestConfig {
-        cases: match std::env::var_os("PROPTEST_CASES") {
-            Some(_) => default.cases,
-            None if cfg!(miri) => 4,
-            None => 300,
-        },
-        failure_persistence: None,
-        ..default
-    }
-}
-
 /// The verdicts of the rules, in turn; the default is different from all.
 const ERRNOS: [u16; 4] = [1, 2, 13, 22];
 
 proptest! {
-    #![proptest_config(config())]
+    #![proptest_config(oracle::generate::cases(300, 4))]
 
     #[test]
     fn rules_on_arguments_decide_as_they_read(

@@ -128,22 +128,8 @@ fn regex(glob: &str) -> Regex {
         .expect("a valid expression")
 }
 
-fn config() -> ProptestConfig {
-    let default = ProptestConfig::default();
-    ProptestConfig {
-        // PROPTEST_CASES asks for more; the normal run is short.
-        cases: match std::env::var_os("PROPTEST_CASES") {
-            Some(_) => default.cases,
-            None if cfg!(miri) => 4,
-            None => 200,
-        },
-        failure_persistence: None,
-        ..default
-    }
-}
-
 proptest! {
-    #![proptest_config(config())]
+    #![proptest_config(oracle::generate::cases(200, 4))]
 
     #[test]
     fn a_table_gives_the_first_pattern_that_matches(

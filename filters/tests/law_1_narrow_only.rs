@@ -8,42 +8,23 @@
     reason = "a test ends by a panic when something is not as expected"
 )]
 
-use std::sync::Arc;
-
 use filters::event::Event;
 use filters::limits::{MAX_LAYERS, MAX_STACK_COST};
-use filters::policy::Policy;
 use filters::record::Record;
 use filters::stack::{Layer, PushError, Stack};
 use filters::verdict::{Action, Verdict};
 use filters::vm;
 use oracle::generate;
+use oracle::task_tree::Filter;
 use oracle::{image, naive};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
 /// A loaded filter; the same one may be pushed more than once.
-#[derive(Clone, Debug)]
-struct Held(Arc<Policy<Vec<u8>>>);
-
-impl Layer for Held {
-    fn judge(&self, record: &Record<'_>) -> Option<Verdict> {
-        self.0.judge(record)
-    }
-
-    fn cost(&self, event: Event) -> u32 {
-        self.0.cost(event)
-    }
-}
-
-fn same(a: &Held, b: &Held) -> bool {
-    Arc::ptr_eq(&a.0, &b.0)
-}
-
-fn filter() -> impl Strategy<Value = Held> {
+fn filter() -> impl Strategy<Value = Filter> {
     generate::drafts().prop_map(|drafts| {
         let policy = image::verify(image::encode(&drafts)).expect("generated programs are sound");
-        Held(Arc::new(policy))
+        Filter::new(policy)
     })
 }
 
@@ -79,30 +60,15 @@ impl Layer for Priced {
     }
 }
 
-fn cases(cases: u32) -> ProptestConfig {
-    let set = std::env::var_os("PROPTEST_CASES").is_some();
-    let default = ProptestConfig::default();
-    ProptestConfig {
-        cases: if set {
-            default.cases
-        } else if cfg!(miri) {
-            3
-        } else {
-            cases
-        },
-        ..default
-    }
-}
-
 proptest! {
-    #![proptest_config(cases(300))]
+    #![proptest_config(generate::cases(300, 3))]
 
     #[test]
     fn law_1_narrow_only_pushing_never_weakens_a_verdict(
         filters in vec(filter(), 1..8),
         records in vec(generate::record(), 8),
     ) {
-        let mut stack: Stack<Held> = Stack::new();
+        let mut stack: Stack<Filter> = Stack::new();
         for filter in filters {
             let before: Vec<_> = records.iter().map(|r| r.view(|r| stack.evaluate(r))).collect();
             stack.push(filter.clone()).expect("room");
@@ -123,7 +89,7 @@ proptest! {
         filters in vec(filter(), 0..8),
         records in vec(generate::record(), 8),
     ) {
-        let mut stack: Stack<Held> = Stack::new();
+        let mut stack: Stack<Filter> = Stack::new();
         for filter in &filters {
             stack.push(filter.clone()).expect("room");
         }
@@ -132,7 +98,7 @@ proptest! {
             // Each program by itself, outside any stack.
             let each: Vec<Option<u32>> = filters
                 .iter()
-                .map(|filter| filter.0.program(owned.event).map(|program| owned.view(|r| vm::run(&program, r).verdict.raw())))
+                .map(|filter| filter.policy().program(owned.event).map(|program| owned.view(|r| vm::run(&program, r).verdict.raw())))
                 .collect();
             match naive::meet(&each) {
                 Some((layer, raw)) => {
@@ -155,7 +121,7 @@ proptest! {
         records in vec(generate::record(), 8),
     ) {
         let build = |picks: &[usize]| {
-            let mut stack: Stack<Held> = Stack::new();
+            let mut stack: Stack<Filter> = Stack::new();
             for pick in picks {
                 stack.push(filters[pick % filters.len()].clone()).expect("room");
             }
@@ -164,7 +130,7 @@ proptest! {
         let (a, b) = (build(&outer), build(&inner));
         let has = |picks: &[usize], one: usize| picks.iter().any(|pick| pick % filters.len() == one);
         let expected = (0..filters.len()).all(|one| !has(&inner, one) || has(&outer, one));
-        prop_assert_eq!(a.covers(&b, same), expected);
+        prop_assert_eq!(a.covers(&b, Filter::same), expected);
         if expected {
             for owned in &records {
                 let (ours, theirs) = owned.view(|r| (a.evaluate(r), b.evaluate(r)));
@@ -175,7 +141,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(cases(3000))]
+    #![proptest_config(generate::cases(3000, 3))]
 
     #[test]
     fn law_1_newest_wins_ties_over_64_layers(

@@ -332,7 +332,7 @@ fn a_walk_over_the_longest_path_ends() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: if cfg!(miri) { 5 } else { 3000 }, ..ProptestConfig::default() })]
+    #![proptest_config(generate::cases(3000, 5))]
 
     #[test]
     fn string_jumps_agree_with_plain_definitions(field in generate::string(), constant in generate::string(), cut in any::<prop::sample::Index>()) {

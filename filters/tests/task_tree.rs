@@ -199,23 +199,8 @@ fn runs(task: &Task) -> bool {
     task.stage == Stage::Running
 }
 
-fn cases() -> ProptestConfig {
-    let set = std::env::var_os("PROPTEST_CASES").is_some();
-    let default = ProptestConfig::default();
-    ProptestConfig {
-        cases: if set {
-            default.cases
-        } else if cfg!(miri) {
-            3
-        } else {
-            250
-        },
-        ..default
-    }
-}
-
 proptest! {
-    #![proptest_config(cases())]
+    #![proptest_config(generate::cases(250, 3))]
 
     #[test]
     fn law_1_narrow_only_no_step_weakens_a_verdict(

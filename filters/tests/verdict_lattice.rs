@@ -155,7 +155,7 @@ fn action_set_holds_what_it_was_made_of() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: if cfg!(miri) { 8 } else { 256 }, ..ProptestConfig::default() })]
+    #![proptest_config(generate::cases(256, 8))]
 
     #[test]
     fn raw_values_keep_their_meaning(raw in generate::raw_verdict()) {

@@ -119,23 +119,8 @@ fn damaged(mut image: Vec<u8>, damages: &[Damage], mend: bool) -> Vec<u8> {
     image
 }
 
-fn cases(cases: u32) -> ProptestConfig {
-    let set = std::env::var_os("PROPTEST_CASES").is_some();
-    let default = ProptestConfig::default();
-    ProptestConfig {
-        cases: if set {
-            default.cases
-        } else if cfg!(miri) {
-            10
-        } else {
-            cases
-        },
-        ..default
-    }
-}
-
 proptest! {
-    #![proptest_config(cases(1500))]
+    #![proptest_config(generate::cases(1500, 10))]
 
     #[test]
     fn sound_programs_are_accepted_and_run_to_a_verdict(drafts in generate::drafts(), records in records()) {

@@ -215,6 +215,23 @@ const STRING: [u16; 6] = [0x105, 0x115, 0x125, 0x135, 0x145, 0x100];
 /// Scratch words that every generated program writes first, and the only ones it reads.
 const WRITTEN: u32 = 4;
 
+/// How many cases a property is tried with: as `PROPTEST_CASES` says, else so many, and fewer where each takes long.
+pub fn cases(ordinary: u32, under_miri: u32) -> ProptestConfig {
+    let default = ProptestConfig::default();
+    ProptestConfig {
+        cases: if std::env::var_os("PROPTEST_CASES").is_some() {
+            default.cases
+        } else if cfg!(miri) {
+            under_miri
+        } else {
+            ordinary
+        },
+        // What a test has found becomes a test of its own, not a file beside it.
+        failure_persistence: None,
+        ..default
+    }
+}
+
 /// Who makes all the calls here.
 pub const CALLER: Caller = Caller {
     process: 3,

@@ -40,6 +40,11 @@ impl Filter {
         Filter(Arc::new(policy))
     }
 
+    /// Its policy.
+    pub fn policy(&self) -> &Policy<Vec<u8>> {
+        &self.0
+    }
+
     /// Whether both are one and the same filter.
     pub fn same(&self, other: &Filter) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
