@@ -106,7 +106,8 @@ impl OwnTree {
     }
 
     fn make(&self) -> Result<Command> {
-        let rustc = std::env::var("RUSTC").unwrap_or_else(|_| "rustc".to_owned());
+        // Not RUSTC: cargo would build this very program with it.
+        let rustc = std::env::var("KERNEL_RUSTC").unwrap_or_else(|_| "rustc".to_owned());
         let option = "CONFIG_RUSTC_VERSION_TEXT";
         let wanted = Kernel::config_text(&self.config, option)
             .with_context(|| format!("{}: no {option}", self.dir.display()))?;
@@ -114,7 +115,7 @@ impl OwnTree {
         let got = got.trim();
         if got != wanted {
             bail!(
-                "--kdir: {rustc} is {got:?}, but the tree in {} was configured with {wanted:?}; name that compiler in the environment, RUSTC=PATH",
+                "--kdir: {rustc} is {got:?}, but the tree in {} was configured with {wanted:?}; name that compiler in the environment, KERNEL_RUSTC=PATH",
                 self.dir.display()
             );
         }

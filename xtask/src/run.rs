@@ -25,7 +25,8 @@ use crate::workspace::Workspace;
 /// Options of every verb that builds.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct BuildArgs {
-    /// Build against this configured and built kernel tree, and boot its bzImage, instead of Debian's stock kernel
+    /// Build against this configured and built kernel tree, and boot its bzImage, instead of Debian's stock kernel; the tree's
+    /// Rust compiler is `rustc`, or what KERNEL_RUSTC names
     #[arg(long, value_name = "PATH")]
     pub(crate) kdir: Option<PathBuf>,
 }

@@ -68,7 +68,7 @@ pub(super) enum Ground {
     Bare,
     /// Nothing, and several programs that let calls with [`PASS`] through, as the next program must be installed under them.
     Stack,
-    /// A layer that refuses everything with [`MARK`]: any number can be called.
+    /// A layer that refuses everything with `marker::MARK`: any number can be called.
     Marked,
 }
 
