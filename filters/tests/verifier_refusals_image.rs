@@ -13,7 +13,7 @@ use filters::insn::*;
 use filters::limits::*;
 use filters::refusal::Reason;
 use oracle::automaton::{Automaton, Node};
-use oracle::image::{self, patched, refused, Draft};
+use oracle::image::{self, patched, program_refused, refused, Draft};
 
 const ALLOW: Insn = Insn::stmt(RET | K, 0x7fff_0000);
 
@@ -22,27 +22,14 @@ const EINVAL: u16 = 22;
 const EMSGSIZE: u16 = 90;
 const EOPNOTSUPP: u16 = 95;
 
-fn syscall(insns: &[Insn]) -> Draft {
-    Draft::new(Event::SyscallEnter.number(), insns.to_vec())
-}
-
-fn getname(insns: &[Insn]) -> Draft {
-    Draft::new(Event::VfsGetname.number(), insns.to_vec())
-}
-
-#[track_caller]
-fn program_refused(draft: Draft, reason: Reason, errno: u16, message: &str) {
-    refused(image::encode(&[draft]), reason, errno, message);
-}
-
 fn sound() -> Vec<u8> {
-    image::encode(&[syscall(&[ALLOW])])
+    image::encode(&[Draft::syscall(&[ALLOW])])
 }
 
 fn tables(tables: Vec<Vec<u8>>) -> Draft {
     Draft {
         tables,
-        ..getname(&[ALLOW])
+        ..Draft::getname(&[ALLOW])
     }
 }
 
@@ -64,12 +51,12 @@ fn table_refused(bytes: Vec<u8>) {
 #[test]
 fn the_image_that_the_others_are_made_from_is_sound() {
     image::verify(sound()).expect("a sound image");
-    let whole = getname(&[Insn::jump(SEQ, 0, 0, 0), ALLOW]);
+    let whole = Draft::getname(&[Insn::jump(SEQ, 0, 0, 0), ALLOW]);
     let whole = Draft {
         strings: vec![vec![b'a'; MAX_STRING_BYTES]],
         ..whole
     };
-    image::verify(image::encode(&[syscall(&[ALLOW]), whole])).expect("a sound image");
+    image::verify(image::encode(&[Draft::syscall(&[ALLOW]), whole])).expect("a sound image");
 }
 
 #[test]
@@ -86,7 +73,7 @@ fn image_too_large() {
 
 #[test]
 fn image_of_exactly_the_largest_size_is_read() {
-    let mut draft = syscall(&[ALLOW]);
+    let mut draft = Draft::syscall(&[ALLOW]);
     let spare = MAX_IMAGE_BYTES - sound().len() - 8;
     draft.strings = vec![vec![0; MAX_STRING_BYTES]];
     let mut part = draft.encode();
@@ -132,7 +119,7 @@ fn bad_length_in_the_header() {
         ENOEXEC,
         message,
     );
-    let two = image::encode(&[syscall(&[ALLOW]), getname(&[ALLOW])]);
+    let two = image::encode(&[Draft::syscall(&[ALLOW]), Draft::getname(&[ALLOW])]);
     refused(patched(two, 8, 1), Reason::BadLength, ENOEXEC, message);
 }
 
@@ -216,7 +203,11 @@ fn unknown_event() {
 
 #[test]
 fn duplicate_event() {
-    let image = image::encode(&[getname(&[ALLOW]), syscall(&[ALLOW]), getname(&[ALLOW])]);
+    let image = image::encode(&[
+        Draft::getname(&[ALLOW]),
+        Draft::syscall(&[ALLOW]),
+        Draft::getname(&[ALLOW]),
+    ]);
     refused(
         image,
         Reason::DuplicateEvent,
@@ -229,7 +220,7 @@ fn duplicate_event() {
 fn too_many_strings() {
     let with = |count| Draft {
         strings: vec![vec![]; count],
-        ..getname(&[ALLOW])
+        ..Draft::getname(&[ALLOW])
     };
     image::verify(image::encode(&[with(MAX_STRINGS)])).expect("as many as there may be");
     let message = "vfs.getname: more than 4096 string constants";
@@ -250,7 +241,7 @@ fn too_many_tables() {
     .encode();
     let with = |count| Draft {
         tables: vec![table.clone(); count],
-        ..getname(&[ALLOW])
+        ..Draft::getname(&[ALLOW])
     };
     image::verify(image::encode(&[with(MAX_TABLES)])).expect("as many as there may be");
     program_refused(
@@ -265,7 +256,7 @@ fn too_many_tables() {
 fn bad_string() {
     let long = Draft {
         strings: vec![vec![], vec![b'a'; MAX_STRING_BYTES + 1]],
-        ..getname(&[ALLOW])
+        ..Draft::getname(&[ALLOW])
     };
     program_refused(
         long,
@@ -276,7 +267,7 @@ fn bad_string() {
     // Its entry follows the headers and the one instruction.
     let draft = Draft {
         strings: vec![b"abcd".to_vec()],
-        ..getname(&[ALLOW])
+        ..Draft::getname(&[ALLOW])
     };
     let (offset, length) = (48, 52);
     for (at, value) in [

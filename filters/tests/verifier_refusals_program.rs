@@ -11,35 +11,22 @@ use filters::insn::*;
 use filters::limits::*;
 use filters::refusal::Reason;
 use oracle::automaton::{Automaton, Node};
-use oracle::image::{self, refused, Draft};
+use oracle::image::{self, program_refused, Draft};
 
 const ALLOW: Insn = Insn::stmt(RET | K, 0x7fff_0000);
 
 const EINVAL: u16 = 22;
-fn syscall(insns: &[Insn]) -> Draft {
-    Draft::new(Event::SyscallEnter.number(), insns.to_vec())
-}
-
-fn getname(insns: &[Insn]) -> Draft {
-    Draft::new(Event::VfsGetname.number(), insns.to_vec())
-}
-
-#[track_caller]
-fn program_refused(draft: Draft, reason: Reason, errno: u16, message: &str) {
-    refused(image::encode(&[draft]), reason, errno, message);
-}
-
 #[test]
 fn program_length() {
     let message = "syscall.enter: a program has 1 to 4096 instructions";
-    program_refused(syscall(&[]), Reason::ProgramLength, EINVAL, message);
+    program_refused(Draft::syscall(&[]), Reason::ProgramLength, EINVAL, message);
     program_refused(
-        syscall(&[ALLOW; 4097]),
+        Draft::syscall(&[ALLOW; 4097]),
         Reason::ProgramLength,
         EINVAL,
         message,
     );
-    image::verify(image::encode(&[syscall(&[ALLOW; 4096])])).expect("the longest program");
+    image::verify(image::encode(&[Draft::syscall(&[ALLOW; 4096])])).expect("the longest program");
 }
 
 #[test]
@@ -51,7 +38,7 @@ fn unknown_instruction() {
         0x94, 0x9c, 0x28, 0x30, 0x40, 0x48, 0x50, 0xb1, 0xb7, 0x0e, 0x102, 0x106, 0x107, 0x120,
         0x14d, 0x155, 0x205, 0xffff,
     ] {
-        let draft = getname(&[Insn::stmt(LD | IMM, 1), Insn::stmt(code, 0), ALLOW]);
+        let draft = Draft::getname(&[Insn::stmt(LD | IMM, 1), Insn::stmt(code, 0), ALLOW]);
         program_refused(
             draft,
             Reason::UnknownInstruction(code),
@@ -89,7 +76,7 @@ fn load_outside_record() {
 fn no_such_scratch() {
     for code in [LD | MEM, LDX | MEM, ST, STX] {
         for k in [16, 17, 32, u32::MAX] {
-            let draft = syscall(&[Insn::stmt(ST, 15), Insn::stmt(code, k), ALLOW]);
+            let draft = Draft::syscall(&[Insn::stmt(ST, 15), Insn::stmt(code, k), ALLOW]);
             let message = format!("syscall.enter: instruction 1: there is no scratch word {k}");
             program_refused(draft, Reason::NoSuchScratch(k), EINVAL, &message);
         }
@@ -102,9 +89,9 @@ fn scratch_not_written() {
         let message = |at| {
             format!("syscall.enter: instruction {at}: scratch word 3 is read before it is written")
         };
-        let draft = syscall(&[Insn::stmt(ST, 2), Insn::stmt(code, 3), ALLOW]);
+        let draft = Draft::syscall(&[Insn::stmt(ST, 2), Insn::stmt(code, 3), ALLOW]);
         program_refused(draft, Reason::ScratchNotWritten(3), EINVAL, &message(1));
-        let draft = syscall(&[
+        let draft = Draft::syscall(&[
             Insn::jump(JMP | JEQ, 1, 0, 1),
             Insn::stmt(ST, 3),
             Insn::stmt(code, 3),
@@ -113,7 +100,7 @@ fn scratch_not_written() {
         program_refused(draft, Reason::ScratchNotWritten(3), EINVAL, &message(2));
     }
     // String jumps have two ways too.
-    let draft = getname(&[
+    let draft = Draft::getname(&[
         Insn::jump(SEQ, 0, 0, 1),
         Insn::stmt(ST, 0),
         Insn::stmt(LD | MEM, 0),
@@ -129,7 +116,7 @@ fn scratch_not_written() {
 
 #[test]
 fn division_by_zero() {
-    let draft = syscall(&[Insn::stmt(ALU | DIV | K, 0), ALLOW]);
+    let draft = Draft::syscall(&[Insn::stmt(ALU | DIV | K, 0), ALLOW]);
     program_refused(
         draft,
         Reason::DivisionByZero,
@@ -144,14 +131,17 @@ fn shift_too_far() {
         for k in [32, u32::MAX] {
             let message = format!("syscall.enter: instruction 0: shift by {k}, more than 31");
             program_refused(
-                syscall(&[Insn::stmt(code, k), ALLOW]),
+                Draft::syscall(&[Insn::stmt(code, k), ALLOW]),
                 Reason::ShiftTooFar(k),
                 EINVAL,
                 &message,
             );
         }
-        image::verify(image::encode(&[syscall(&[Insn::stmt(code, 31), ALLOW])]))
-            .expect("as far as may be");
+        image::verify(image::encode(&[Draft::syscall(&[
+            Insn::stmt(code, 31),
+            ALLOW,
+        ])]))
+        .expect("as far as may be");
     }
 }
 
@@ -160,7 +150,7 @@ fn jump_outside() {
     let message = "vfs.getname: instruction 0: jump past the end of the program";
     let with = |insn| Draft {
         strings: vec![vec![]],
-        ..getname(&[insn, ALLOW, ALLOW])
+        ..Draft::getname(&[insn, ALLOW, ALLOW])
     };
     for k in [2, 3, 0x7fff_ffff, u32::MAX] {
         program_refused(
@@ -200,7 +190,12 @@ fn no_return() {
         Insn::stmt(MISC | TAX, 0),
     ] {
         let message = "syscall.enter: instruction 1: the last instruction is not a return";
-        program_refused(syscall(&[ALLOW, last]), Reason::NoReturn, EINVAL, message);
+        program_refused(
+            Draft::syscall(&[ALLOW, last]),
+            Reason::NoReturn,
+            EINVAL,
+            message,
+        );
     }
     // A string load is no return either; a jump at the end is a jump outside.
     let draft = Draft {
@@ -209,7 +204,7 @@ fn no_return() {
             nodes: vec![Node::Sink { value: 1 }],
         }
         .encode()],
-        ..getname(&[Insn::stmt(SMATCH, 0)])
+        ..Draft::getname(&[Insn::stmt(SMATCH, 0)])
     };
     program_refused(
         draft,
@@ -225,14 +220,14 @@ fn no_such_field() {
     for code in [SEQ, SPREFIX, SSUFFIX, SCONTAINS, SUNDER, SMATCH] {
         let draft = Draft {
             strings: vec![vec![]],
-            ..getname(&[Insn::stmt(code, operand), ALLOW])
+            ..Draft::getname(&[Insn::stmt(code, operand), ALLOW])
         };
         let message = "vfs.getname: instruction 0: the event has no string field 1";
         program_refused(draft, Reason::NoSuchField(1), EINVAL, message);
         // `syscall.enter` has none at all.
         let draft = Draft {
             strings: vec![vec![]],
-            ..syscall(&[Insn::stmt(code, 0), ALLOW])
+            ..Draft::syscall(&[Insn::stmt(code, 0), ALLOW])
         };
         let message = "syscall.enter: instruction 0: the event has no string field 0";
         program_refused(draft, Reason::NoSuchField(0), EINVAL, message);
@@ -245,7 +240,7 @@ fn no_such_string() {
         for index in [1, 0x00ff_ffff] {
             let draft = Draft {
                 strings: vec![vec![]],
-                ..getname(&[Insn::jump(code, index, 0, 0), ALLOW])
+                ..Draft::getname(&[Insn::jump(code, index, 0, 0), ALLOW])
             };
             let message =
                 format!("vfs.getname: instruction 0: there is no string constant {index}");
@@ -259,7 +254,7 @@ fn no_such_table() {
     for index in [0, 0x00ff_ffff] {
         let draft = Draft {
             strings: vec![vec![]],
-            ..getname(&[Insn::stmt(SMATCH, index), ALLOW])
+            ..Draft::getname(&[Insn::stmt(SMATCH, index), ALLOW])
         };
         let message = format!("vfs.getname: instruction 0: there is no table {index}");
         program_refused(draft, Reason::NoSuchTable(index), EINVAL, &message);
@@ -270,7 +265,7 @@ fn no_such_table() {
 fn no_such_id() {
     for id in [2, 3, u32::MAX] {
         let message = format!("vfs.getname: instruction 0: the caller has no id {id}");
-        let draft = getname(&[Insn::stmt(SELF, id), ALLOW]);
+        let draft = Draft::getname(&[Insn::stmt(SELF, id), ALLOW]);
         program_refused(draft, Reason::NoSuchId(id), EINVAL, &message);
     }
 }
@@ -279,7 +274,7 @@ fn no_such_id() {
 fn needle_too_long() {
     let with = |len| Draft {
         strings: vec![vec![b'a'; len]],
-        ..getname(&[Insn::jump(SCONTAINS, 0, 0, 0), ALLOW])
+        ..Draft::getname(&[Insn::jump(SCONTAINS, 0, 0, 0), ALLOW])
     };
     image::verify(image::encode(&[with(64)])).expect("the longest needle");
     let message =
@@ -310,7 +305,7 @@ fn too_costly() {
         let with = |count| Draft {
             strings: vec![vec![]],
             tables: vec![table.clone()],
-            ..getname(
+            ..Draft::getname(
                 &[
                     vec![search; searches],
                     vec![insn; count as usize],
@@ -337,24 +332,27 @@ fn action_not_possible() {
         0x7ffe_0000,
         0xffff_ffff,
     ] {
-        let draft = getname(&[ALLOW, Insn::stmt(RET | K, raw)]);
+        let draft = Draft::getname(&[ALLOW, Insn::stmt(RET | K, raw)]);
         let message =
             format!("vfs.getname: instruction 1: the event cannot carry out verdict {raw:#010x}");
         program_refused(draft, Reason::ActionNotPossible(raw), EINVAL, &message);
-        image::verify(image::encode(&[syscall(&[Insn::stmt(RET | K, raw)])]))
-            .expect("seccomp takes any value");
+        image::verify(image::encode(&[Draft::syscall(&[Insn::stmt(
+            RET | K,
+            raw,
+        )])]))
+        .expect("seccomp takes any value");
     }
 }
 
 #[test]
 fn errno_not_possible() {
     for errno in [0, 134, 512, 4095, 0xffff] {
-        let draft = getname(&[Insn::stmt(RET | K, 0x0005_0000 | errno)]);
+        let draft = Draft::getname(&[Insn::stmt(RET | K, 0x0005_0000 | errno)]);
         let message = format!("vfs.getname: instruction 0: the event cannot return errno {errno}");
         program_refused(draft, Reason::ErrnoNotPossible(errno), EINVAL, &message);
     }
     for errno in [1, 133] {
-        image::verify(image::encode(&[getname(&[Insn::stmt(
+        image::verify(image::encode(&[Draft::getname(&[Insn::stmt(
             RET | K,
             0x0005_0000 | errno,
         )])]))

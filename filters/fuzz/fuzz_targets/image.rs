@@ -7,7 +7,7 @@
 
 use filters::event::Event;
 use filters::policy::Policy;
-use filters::record::Record;
+use filters::record::{Caller, Record};
 use filters::stack::Layer;
 use filters::verdict::Action;
 use filters::vm;
@@ -36,6 +36,10 @@ fuzz_target!(|data: &[u8]| {
         let path = &rest[..rest.len().min(4095)];
         let strings = vec![path; schema.strings as usize];
         let record = Record::new(event, &words, &strings).expect("a record by its schema");
+        let record = record.called_by(Caller {
+            process: word(0),
+            thread: word(1),
+        });
         let outcome = vm::run(&program, &record);
         assert_eq!(policy.judge(&record), Some(outcome.verdict));
         assert!(outcome.insn < program.len());

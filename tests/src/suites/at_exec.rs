@@ -19,7 +19,7 @@ use crate::sys::{own, sys, try_open};
 
 pub(super) fn tests() -> Vec<Test> {
     let mut tests = tests!("at_exec";
-        caller_is_judged_as_before, layer_is_there_at_the_first_call, every_way_to_exec, script_and_its_interpreter, dynamic_program_and_its_loader, the_policy_need_not_allow_the_exec, the_policy_need_not_allow_the_names_of_the_exec, without_a_later_exec_nothing_happens, law_5_fail_closed_failed_exec_changes_nothing, it_takes_hold_once, law_4_not_removable_by_asking_again, law_2_order_does_not_matter_layer_before, law_2_order_does_not_matter_layer_after, many_layers_at_one_exec, number_of_layers_before_and_after, strict_filter_at_exec,
+        caller_is_judged_as_before, layer_is_there_at_the_first_call, every_way_to_exec, script_and_its_interpreter, dynamic_program_and_its_loader, the_policy_need_not_allow_the_exec, the_policy_need_not_allow_the_names_of_the_exec, without_a_later_exec_nothing_happens, law_5_fail_closed_failed_exec_changes_nothing, it_takes_hold_once, law_4_not_removable_by_asking_again, law_1_narrow_only_with_a_layer_before, law_1_narrow_only_with_a_layer_after, many_layers_at_one_exec, number_of_layers_before_and_after, strict_filter_at_exec,
     );
     tests.extend(inherited::tests());
     tests.extend(rights::tests());
@@ -278,7 +278,7 @@ fn both(prepare: fn()) {
     }
 }
 
-fn law_2_order_does_not_matter_layer_before() {
+fn law_1_narrow_only_with_a_layer_before() {
     both(|| {
         restrict(&refuse_getgid());
         at_exec(&refuse_getuid());
@@ -286,7 +286,7 @@ fn law_2_order_does_not_matter_layer_before() {
     });
 }
 
-fn law_2_order_does_not_matter_layer_after() {
+fn law_1_narrow_only_with_a_layer_after() {
     both(|| {
         at_exec(&refuse_getuid());
         restrict(&refuse_getgid());

@@ -312,17 +312,7 @@ fn unload_with_a_task_asleep_in_getname() {
             board.ret(sys!(libc::SYS_open, name, 0, 0));
         });
     });
-    for _ in 0..5000 {
-        if sleeping.load(Ordering::SeqCst) == 1 {
-            break;
-        }
-        nap(1);
-    }
-    assert_eq!(
-        sleeping.load(Ordering::SeqCst),
-        1,
-        "the task does not sleep"
-    );
+    until_asleep(&sleeping);
     and_loaded_again(|| {
         unload();
         assert_eq!(insmod(), Ok(0));
@@ -330,4 +320,16 @@ fn unload_with_a_task_asleep_in_getname() {
     });
     sleeping.store(2, Ordering::SeqCst);
     assert_eq!(sleeper.wait().well(), [-i64::from(ENOENT)]);
+}
+
+/// Waits until the task that sets this to 1 when it sleeps has done so.
+#[track_caller]
+fn until_asleep(sleeping: &AtomicU64) {
+    for _ in 0..5000 {
+        if sleeping.load(Ordering::SeqCst) == 1 {
+            return;
+        }
+        nap(1);
+    }
+    panic!("the task does not sleep");
 }

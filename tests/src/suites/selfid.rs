@@ -22,7 +22,7 @@ pub(super) fn tests() -> Vec<Test> {
     tests!("selfid";
         law_7_a_task_signals_only_its_own_process, threads_signal_threads_of_their_own_process, a_thread_is_not_the_other_thread,
         law_3_inherited_whole_ids_over_fork, law_3_inherited_whole_ids_over_clone_and_vfork, law_3_inherited_whole_ids_over_exec,
-        ids_are_those_of_the_callers_pid_namespace, a_program_ends_itself_by_a_signal, law_4_garbage_above_the_id_is_not_compared,
+        ids_are_those_of_the_callers_pid_namespace, a_program_ends_itself_by_a_signal, garbage_above_the_id_is_not_compared,
         decision_is_made_for_each_caller_anew, names_are_judged_by_who_asks, ring_threads_have_the_ids_of_their_process, ids_are_values_like_others,
         seccomp_has_no_such_instruction, law_5_fail_closed_unknown_ids_are_refused,
     )
@@ -201,7 +201,7 @@ fn a_program_ends_itself_by_a_signal() {
 }
 
 /// The kernel reads `pid` as an int: the half above does not make another process of it.
-fn law_4_garbage_above_the_id_is_not_compared() {
+fn garbage_above_the_id_is_not_compared() {
     let seen = run(|board| {
         let own = getpid() as u64;
         let parent = sys!(libc::SYS_getppid).expect("getppid");

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Building policy images, sound and unsound ones, without the engine's help.
 
+use filters::event::Event;
 use filters::insn::Insn;
 use filters::policy::{Policy, Workspace};
 use filters::refusal::{Reason, Refusal};
@@ -27,6 +28,16 @@ impl Draft {
             strings: Vec::new(),
             tables: Vec::new(),
         }
+    }
+
+    /// A program for `syscall.enter`.
+    pub fn syscall(insns: &[Insn]) -> Draft {
+        Draft::new(Event::SyscallEnter.number(), insns.to_vec())
+    }
+
+    /// A program for `vfs.getname`.
+    pub fn getname(insns: &[Insn]) -> Draft {
+        Draft::new(Event::VfsGetname.number(), insns.to_vec())
     }
 
     /// The program's part of an image: header, instructions, entries, pool.
@@ -114,4 +125,14 @@ pub fn refused(image: Vec<u8>, reason: Reason, errno: u16, message: &str) {
             assert_eq!(refusal.to_string(), message);
         }
     }
+}
+
+/// Checks that an image of this one program is refused with this reason, errno and message.
+///
+/// # Panics
+///
+/// If it is not.
+#[track_caller]
+pub fn program_refused(draft: Draft, reason: Reason, errno: u16, message: &str) {
+    refused(encode(&[draft]), reason, errno, message);
 }

@@ -4,7 +4,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::super::races::Stretch;
-use super::{NAME, and_loaded_again, unload};
+use super::{NAME, and_loaded_again, unload, until_asleep};
 use crate::harness::{Test, tests};
 use crate::kernel::{attach, layers, load, restrict, try_control};
 use crate::program::{ODD, allow_all, deny_name};
@@ -168,17 +168,7 @@ fn killed_while_asleep_in_getname() {
                 let _ = sys!(libc::SYS_open, name, 0, 0);
             });
         });
-        for _ in 0..5000 {
-            if sleeping.load(Ordering::SeqCst) == 1 {
-                break;
-            }
-            nap(1);
-        }
-        assert_eq!(
-            sleeping.load(Ordering::SeqCst),
-            1,
-            "the task does not sleep"
-        );
+        until_asleep(&sleeping);
         child.kill();
     }
     and_loaded_again(unload);

@@ -12,8 +12,8 @@ use crate::sys::{decode, ia32, raw, sys};
 
 pub(super) fn tests() -> Vec<Test> {
     tests!("syscall";
-        law_2_typed_int_arguments_have_32_bits, law_2_typed_flags_have_32_bits, law_2_typed_signed_arguments_have_32_bits, typed_long_arguments_have_64_bits,
-        law_2_upper_half_of_the_number_hides_no_call_from_a_policy, law_5_native_policy_kills_int80, law_5_native_policy_kills_x32,
+        typed_int_arguments_have_32_bits, typed_flags_have_32_bits, typed_signed_arguments_have_32_bits, typed_long_arguments_have_64_bits,
+        upper_half_of_the_number_hides_no_call_from_a_policy, law_5_native_policy_kills_int80, law_5_native_policy_kills_x32,
         law_5_native_policy_kills_programs32, law_5_native_policy_with_a_block_for_others,
     )
 }
@@ -43,7 +43,7 @@ fn with_garbage(nr: i64, args: [u64; 6], at: usize) -> impl Fn(&Board) {
     }
 }
 
-fn law_2_typed_int_arguments_have_32_bits() {
+fn typed_int_arguments_have_32_bits() {
     let refused = [-70; GARBAGE.len()];
     let socket = [2, 1, 0, 0, 0, 0];
     let rules = "on syscall.enter {\n deny 70 socket when domain == AF_INET\n default allow\n}";
@@ -71,7 +71,7 @@ fn law_2_typed_int_arguments_have_32_bits() {
     assert_eq!(seen.well(), refused, "!=");
 }
 
-fn law_2_typed_flags_have_32_bits() {
+fn typed_flags_have_32_bits() {
     let refused = [-70; GARBAGE.len()];
     // O_WRONLY | O_CREAT; the path is a bad address, which is never reached.
     let open = [0, 0, 0o101, 0, 0, 0];
@@ -87,7 +87,7 @@ fn law_2_typed_flags_have_32_bits() {
     assert_eq!(seen.well(), refused, "not has");
 }
 
-fn law_2_typed_signed_arguments_have_32_bits() {
+fn typed_signed_arguments_have_32_bits() {
     let refused = [-70; GARBAGE.len()];
     // Signal 0 reaches nobody's handler; the numbers are of no process.
     let everyone = [u64::from(u32::MAX - 0x0fff_ffff), 0, 0, 0, 0, 0];
@@ -116,7 +116,7 @@ fn typed_long_arguments_have_64_bits() {
     assert_eq!(seen.well(), [-70, bad, bad, bad, bad, bad]);
 }
 
-fn law_2_upper_half_of_the_number_hides_no_call_from_a_policy() {
+fn upper_half_of_the_number_hides_no_call_from_a_policy() {
     let rules = "on syscall.enter {\n deny 70 getuid\n default allow\n}";
     let seen = under(rules, |board| {
         for garbage in GARBAGE {
