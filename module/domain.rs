@@ -7,12 +7,13 @@
 use filters::by_number::{ByNumber, PLACES};
 use filters::event::Event;
 use filters::record::Record;
+use filters::scope::Scopes;
 use filters::stack::{Decision, PushError, Stack};
 use filters::verdict::Verdict;
 use kernel::prelude::*;
 use kernel::sync::Arc;
 
-use crate::ffi::ModulePin;
+use crate::ffi::{ModulePin, Root};
 use crate::filter::{Filter, FilterLayer};
 
 /// See the module's documentation.
@@ -22,6 +23,8 @@ pub(crate) struct Domain {
     events: u32,
     /// Bit by event number: some program for it asks for an id of the caller.
     asks_for_caller: u32,
+    /// Bit by event number: some program for it looks at what only the object can tell.
+    looks_at_object: u32,
     /// What all layers together decide about a system call by its number alone.
     by_number: ByNumber<KVec<u16>>,
     /// While a task has a domain the module must stay: its mark would lead into freed text.
@@ -40,26 +43,34 @@ impl Domain {
             stack: Stack::new(),
             events: 0,
             asks_for_caller: 0,
+            looks_at_object: 0,
             by_number: ByNumber::of(None, places).ok_or(EINVAL)?,
             _pin: ModulePin::new(),
         };
         Ok(Arc::new(domain, GFP_KERNEL_ACCOUNT)?)
     }
 
-    /// The domain of a task under this one that pushes `filter`. This one is left as it is.
+    /// The domain of a task under this one that pushes `filter`, to look at files from `root`. This one is left as it is.
     ///
     /// # Errors
     ///
     /// `ENOSPC` if there is no room for a layer, `ENOMEM` if the layers together would cost more than `MAX_STACK_COST` or memory is short.
-    pub(crate) fn narrowed(&self, filter: &Arc<Filter>) -> Result<Arc<Domain>> {
+    pub(crate) fn narrowed(&self, filter: &Arc<Filter>, root: &Root) -> Result<Arc<Domain>> {
         let mut stack = self.stack.clone();
+        // Layers that look from the same place share it, and with it what is found from there.
+        let roots = self.stack.layers().iter().map(|layer| &layer.root);
+        let root = roots.clone().find(|held| held.same(root)).unwrap_or(root);
         stack
-            .push(FilterLayer(filter.clone()))
+            .push(FilterLayer {
+                filter: filter.clone(),
+                root: root.clone(),
+            })
             .map_err(|error| match error {
                 PushError::Full => ENOSPC,
                 PushError::TooCostly(_) => ENOMEM,
             })?;
         let (mut events, mut asks_for_caller) = (self.events, self.asks_for_caller);
+        let mut looks_at_object = self.looks_at_object;
         for event in Event::ALL {
             let bit = 1 << event.number();
             if filter.policy().program(event).is_some() {
@@ -67,6 +78,9 @@ impl Domain {
             }
             if filter.policy().asks_for_caller(event) {
                 asks_for_caller |= bit;
+            }
+            if filter.policy().looks_at_object(event) {
+                looks_at_object |= bit;
             }
         }
         let places = KVec::from_elem(0, PLACES, GFP_KERNEL_ACCOUNT)?;
@@ -76,6 +90,7 @@ impl Domain {
             stack,
             events,
             asks_for_caller,
+            looks_at_object,
             by_number,
             _pin: ModulePin::new(),
         };
@@ -90,6 +105,11 @@ impl Domain {
     /// Whether records of `event` need the ids of the caller.
     pub(crate) fn asks_for_caller(&self, event: Event) -> bool {
         self.asks_for_caller & 1 << event.number() != 0
+    }
+
+    /// Whether some layer's program for `event` looks at what only the object can tell.
+    pub(crate) fn looks_at_object(&self, event: Event) -> bool {
+        self.looks_at_object & 1 << event.number() != 0
     }
 
     /// The verdict of all layers on every system call with this number; `None` if it depends on more.
@@ -112,7 +132,22 @@ impl Domain {
         self.stack
             .layers()
             .iter()
-            .any(|layer| Arc::ptr_eq(&layer.0, filter))
+            .any(|layer| Arc::ptr_eq(&layer.filter, filter))
+    }
+
+    /// Whether a task under this domain may reach one under `other`, as far as `scope` is concerned: all layers up to the last one that has it must be
+    /// there too.
+    pub(crate) fn may_reach(&self, other: Option<&Domain>, scope: Scopes) -> bool {
+        let layers = self.stack.layers();
+        let has_scope = |layer: &FilterLayer| layer.filter.policy().scopes().intersects(scope);
+        let Some(last) = layers.iter().rposition(has_scope) else {
+            return true;
+        };
+        let others = other.map_or(&[][..], |other| other.stack.layers());
+        layers
+            .iter()
+            .take(last + 1)
+            .all(|layer| others.iter().any(|other| layer.same(other)))
     }
 
     /// Whether a task under this domain is at least as confined as one under `other`.
@@ -144,11 +179,11 @@ impl Domains {
     /// # Errors
     ///
     /// Those of [`Domain::narrowed`].
-    pub(crate) fn narrowed(&self, filter: &Arc<Filter>) -> Result<Domains> {
+    pub(crate) fn narrowed(&self, filter: &Arc<Filter>, root: &Root) -> Result<Domains> {
         Ok(Domains {
-            now: self.now.narrowed(filter)?,
+            now: self.now.narrowed(filter, root)?,
             at_exec: match &self.at_exec {
-                Some(domain) => Some(domain.narrowed(filter)?),
+                Some(domain) => Some(domain.narrowed(filter, root)?),
                 None => None,
             },
         })
@@ -159,10 +194,10 @@ impl Domains {
     /// # Errors
     ///
     /// Those of [`Domain::narrowed`].
-    pub(crate) fn narrowed_at_exec(&self, filter: &Arc<Filter>) -> Result<Domains> {
+    pub(crate) fn narrowed_at_exec(&self, filter: &Arc<Filter>, root: &Root) -> Result<Domains> {
         Ok(Domains {
             now: self.now.clone(),
-            at_exec: Some(self.after_exec().narrowed(filter)?),
+            at_exec: Some(self.after_exec().narrowed(filter, root)?),
         })
     }
 

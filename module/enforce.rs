@@ -3,6 +3,7 @@
 
 use core::ffi::CStr;
 
+use filters::event::Event;
 use filters::stack::Decision;
 use filters::verdict::Action;
 use kernel::bindings;
@@ -70,19 +71,26 @@ pub(crate) fn ask_tracer(message: u16) -> bool {
     }
 }
 
-/// Carries out a decision about a name; `Err` with the errno that takes the name's place.
-pub(crate) fn name(decision: Decision, nr: u32) -> Result<(), u16> {
+/// Carries out a decision about an event in the middle of a system call; `Err` with the errno that it is refused with.
+pub(crate) fn refusable(decision: Decision, event: Event, nr: u32) -> Result<(), u16> {
     let verdict = decision.verdict;
+    let event = match event {
+        Event::SyscallEnter => c"syscall.enter",
+        Event::VfsGetname => c"vfs.getname",
+        Event::VfsPick => c"vfs.pick",
+        Event::VfsWalk => c"vfs.walk",
+        Event::FdReceive => c"fd.receive",
+    };
     match verdict.action() {
         Action::Allow => Ok(()),
         Action::Log => {
-            log(c"log", c"vfs.getname", decision, nr);
+            log(c"log", event, decision, nr);
             Ok(())
         }
         Action::Errno => Err(verdict.errno_value()),
         // The schema admits no other action; what is left can only mean the end.
         _ => {
-            log(c"kill", c"vfs.getname", decision, nr);
+            log(c"kill", event, decision, nr);
             if Task::current().is_user_worker() {
                 // Such a thread takes no SIGSYS; its process does not survive SIGKILL.
                 ffi::kill_process();

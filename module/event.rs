@@ -24,10 +24,26 @@ pub(crate) fn ask(event: Event, judge: impl FnOnce(&Domain) -> Decision) -> Opti
     }
 }
 
+/// Whether the domain of the calling task, which has the mark, speaks of `event`, and if so whether a program looks at what only the object can tell: a path
+/// needs room, for which one may have to sleep before asking.
+pub(crate) fn interest(event: Event) -> Option<bool> {
+    let rcu = rcu::read_lock();
+    match ffi::domain_of(Task::current(), &rcu) {
+        Some(domain) => domain.judges(event).then(|| domain.looks_at_object(event)),
+        // `ask` refuses.
+        None => Some(false),
+    }
+}
+
 /// The decision of `domain` about a record of `event`.
 pub(crate) fn decide(domain: &Domain, event: Event, words: &[u32], strings: &[&[u8]]) -> Decision {
-    match Record::new(event, words, strings) {
-        Some(record) if domain.asks_for_caller(event) => {
+    decide_record(domain, Record::new(event, words, strings))
+}
+
+/// The decision of `domain` about a record; `None` is one that does not fit its schema.
+pub(crate) fn decide_record(domain: &Domain, record: Option<Record<'_>>) -> Decision {
+    match record {
+        Some(record) if domain.asks_for_caller(record.event()) => {
             domain.judge(&record.called_by(ffi::caller()))
         }
         Some(record) => domain.judge(&record),

@@ -5,6 +5,7 @@
 //! -> `enforce` (act). The way of a filter: `control` -> `filter` (verify) -> `task` (push on the caller).
 #![deny(unsafe_code)]
 
+mod attach;
 mod control;
 mod domain;
 mod enforce;
@@ -12,6 +13,7 @@ mod event;
 mod ffi;
 mod filter;
 mod hooks;
+mod object;
 mod symbol;
 mod task;
 
@@ -31,13 +33,15 @@ struct Evfilter {
     #[pin]
     _device: ffi::Device,
     _sysctl: ffi::Sysctl,
-    _hooks: hooks::Attached,
+    _hooks: attach::Attached,
+    _roots: ffi::Roots,
     _open: (),
 }
 
 impl kernel::InPlaceModule for Evfilter {
     fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
+            _roots: ffi::Roots::new()?,
             _hooks: hooks::attach()?,
             _sysctl: ffi::Sysctl::register()?,
             _device <- ffi::Device::register(),

@@ -12,6 +12,9 @@
 mod caller;
 mod files;
 mod name;
+mod object;
+mod root;
+mod scope;
 mod slot;
 mod symbol;
 mod sysctl;
@@ -25,8 +28,14 @@ use kernel::prelude::*;
 pub(crate) use caller::*;
 pub(crate) use files::{control_fd, filter_fd, filter_of_fd, Device};
 pub(crate) use name::{accepts_empty, Filename};
+pub(crate) use object::{put_path, Arguments, File, Name, Place, PATH_BYTES};
+pub(crate) use root::Root;
+pub(crate) use scope::{all_of_pid, domain_of_sock, forget_sock, unix_sock, Sock};
 pub(crate) use slot::{domain_at_exec_of, domain_of, forget_task, NewSlot};
-pub(crate) use symbol::{function, hook, quiesce, unhook, Function, Trampoline};
+pub(crate) use symbol::{
+    attached, find_kallsyms, function, hook, hooks_max, quiesce, unhook, Function, Roots,
+    Trampoline,
+};
 pub(crate) use sysctl::Sysctl;
 pub(crate) use task::{other_threads, Task, Thread};
 

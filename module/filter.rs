@@ -15,6 +15,9 @@ use kernel::prelude::*;
 use kernel::sync::Arc;
 use kernel::uaccess::{UserPtr, UserSlice};
 
+use crate::attach::{self, Need};
+use crate::ffi::Root;
+
 /// A loaded filter. Never changes; who holds a reference may judge by it.
 pub(crate) struct Filter {
     policy: Policy<KVVec<u8>>,
@@ -79,6 +82,12 @@ impl Filter {
     fn verified(image: KVVec<u8>) -> Result<Arc<Filter>, LoadError> {
         let mut workspace = KBox::<Workspace>::init(pin_init::init_zeroed(), GFP_KERNEL_ACCOUNT)?;
         let policy = Policy::verify(image, &mut workspace)?;
+        let events = Event::ALL
+            .into_iter()
+            .filter(|event| policy.program(*event).is_some());
+        let bits = events.fold(0, |bits, event| bits | 1 << event.number());
+        // Before the filter exists: what it speaks of is seen from now on.
+        attach::need(Need::of(bits, policy.scopes()))?;
         let places = KVec::from_elem(0, PLACES, GFP_KERNEL_ACCOUNT)?;
         let program = policy.program(Event::SyscallEnter);
         let by_number = ByNumber::of(program.as_ref(), places).ok_or(EINVAL)?;
@@ -98,21 +107,27 @@ impl Filter {
 
 /// A filter as a layer of a stack.
 #[derive(Clone)]
-pub(crate) struct FilterLayer(pub(crate) Arc<Filter>);
+pub(crate) struct FilterLayer {
+    pub(crate) filter: Arc<Filter>,
+    /// Where it looks at files from: the root directory of who pushed it.
+    pub(crate) root: Root,
+}
 
 impl FilterLayer {
-    /// Whether two layers are one and the same filter.
+    /// Whether two layers confine alike: one and the same filter, looking from the same place.
     pub(crate) fn same(&self, other: &FilterLayer) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
+        Arc::ptr_eq(&self.filter, &other.filter) && self.root.same(&other.root)
     }
 }
 
 impl Layer for FilterLayer {
     fn judge(&self, record: &Record<'_>) -> Option<Verdict> {
-        self.0.policy.judge(record)
+        self.filter
+            .policy
+            .judge(&record.seen_from(self.root.view()))
     }
 
     fn cost(&self, event: Event) -> u32 {
-        self.0.policy.cost(event)
+        self.filter.policy.cost(event)
     }
 }

@@ -1,38 +1,70 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The attach points: which kernel function leads to which handler. All are attached, or none.
+//! The hooks: which kernel functions lead to which handlers, and who needs them.
 
 mod exec;
 mod getname;
+mod pick;
 mod prctl;
 mod ptrace;
+mod receive;
+mod scope;
+mod shared;
 mod syscall_enter;
 mod task;
+mod walk;
 
-use core::ffi::CStr;
-
+use filters::event::Event;
+use filters::scope::Scopes;
 use kernel::prelude::*;
 use kernel::sync::SetOnce;
 
-use crate::ffi::{self, Trampoline};
-use crate::symbol::{self, Functions};
+use crate::attach::{self, AttachPoint, Attached, Need};
+use crate::object;
+use crate::symbol::Functions;
 
-/// A kernel function and what it is directed through.
-struct AttachPoint {
-    symbol: &'static CStr,
-    trampoline: Trampoline,
-}
-
-/// In the order of attaching: the way in (`prctl`) comes last, when everything that it leads to is in place.
-const ATTACH_POINTS: [AttachPoint; 10] = [
+/// In the order of attaching: what keeps tasks under their domains before what judges them, and the way in (`prctl`) at once with the module.
+static ATTACH_POINTS: [AttachPoint; 18] = [
     task::ALLOC,
     task::WAKE_UP_NEW,
     task::FREE,
     syscall_enter::PERMIT,
-    getname::USER,
-    getname::KERNEL,
     exec::COMMITTED,
     ptrace::ACCESS_CHECK,
     ptrace::TRACEME,
+    getname::USER,
+    getname::KERNEL,
+    pick::LOOKUP,
+    AttachPoint {
+        hooks: pick::HOOKS,
+        trampoline: shared::TRAMPOLINE,
+        needed_by: Need::events(&[Event::VfsPick]),
+    },
+    AttachPoint {
+        hooks: walk::PERMISSION,
+        trampoline: shared::TRAMPOLINE,
+        needed_by: Need::events(&[Event::VfsPick, Event::VfsWalk]),
+    },
+    AttachPoint {
+        hooks: walk::HOOKS,
+        trampoline: shared::TRAMPOLINE,
+        needed_by: Need::events(&[Event::VfsWalk]),
+    },
+    AttachPoint {
+        hooks: receive::HOOKS,
+        trampoline: shared::TRAMPOLINE,
+        needed_by: Need::events(&[Event::FdReceive]),
+    },
+    AttachPoint {
+        hooks: scope::SIGNALS,
+        trampoline: shared::TRAMPOLINE,
+        needed_by: Need::scopes(Scopes::SIGNAL),
+    },
+    scope::SOCK_FREE,
+    AttachPoint {
+        hooks: scope::ABSTRACT,
+        trampoline: shared::TRAMPOLINE,
+        needed_by: Need::scopes(Scopes::ABSTRACT),
+    },
     prctl::PRCTL,
 ];
 
@@ -49,47 +81,19 @@ pub(crate) fn is_open() -> bool {
     OPEN.as_ref().is_some()
 }
 
-/// The attached hooks; dropping it detaches them.
-pub(crate) struct Attached {
-    /// How many of [`ATTACH_POINTS`], from the first.
-    count: usize,
-}
-
-/// Attaches every hook, or none.
+/// Finds every function that a filter may need hooked, and hooks what the module itself needs.
 ///
 /// # Errors
 ///
-/// `ENOENT` if a function is missing, `EBUSY` if somebody else directs it (a BPF trampoline) or ftrace is switched off, `EINVAL` if it cannot be
-/// traced or a record does not fit its schema. One line in the kernel log names the cause.
+/// Those of [`attach::find`] and [`attach::need`], and `EINVAL` if a record does not fit its schema. One line in the kernel log names the cause.
 pub(crate) fn attach() -> Result<Attached> {
-    if !(syscall_enter::layout_agrees() && getname::layout_agrees()) {
+    let layouts =
+        syscall_enter::layout_agrees() && getname::layout_agrees() && object::layout_agrees();
+    if !layouts {
         pr_err!("not loaded: the layout of a record differs from its schema\n");
         return Err(EINVAL);
     }
     Functions::find()?;
-    let mut attached = Attached { count: 0 };
-    for (index, point) in ATTACH_POINTS.iter().enumerate() {
-        let function = symbol::find(point.symbol)?;
-        ffi::hook(index, function, point.trampoline).inspect_err(|error| {
-            let symbol = point.symbol;
-            if *error == EBUSY {
-                pr_err!("not loaded: {symbol:?} is taken by somebody else, or ftrace is off\n");
-            } else {
-                pr_err!("not loaded: {symbol:?} cannot be hooked: {error:?}\n");
-            }
-        })?;
-        attached.count += 1;
-    }
-    Ok(attached)
-}
-
-impl Drop for Attached {
-    fn drop(&mut self) {
-        for (index, point) in ATTACH_POINTS.iter().enumerate().take(self.count).rev() {
-            if ffi::unhook(index, point.trampoline).is_err() {
-                pr_err!("{:?} cannot be released\n", point.symbol);
-            }
-        }
-        ffi::quiesce();
-    }
+    attach::find(&ATTACH_POINTS)?;
+    Attached::new()
 }

@@ -127,16 +127,22 @@ unsigned long evf_symbol(const char *name)
 	return (unsigned long)probe.addr;
 }
 
-static struct ftrace_ops hooks[16];
+static struct ftrace_ops hooks[32];
 
-int evf_hook(unsigned int i, unsigned long function, unsigned long trampoline)
+unsigned int evf_hooks_max(void)
+{
+	return ARRAY_SIZE(hooks);
+}
+
+/* Directs all these functions through one trampoline, or none. */
+int evf_hook(unsigned int i, unsigned long *functions, unsigned int n, unsigned long trampoline)
 {
 	int error;
 
 	if (i >= ARRAY_SIZE(hooks))
 		return -ENOSPC;
 	hooks[i] = (struct ftrace_ops){ .flags = FTRACE_OPS_FL_PERMANENT };
-	error = ftrace_set_filter_ip(&hooks[i], function, 0, 0) ?: register_ftrace_direct(&hooks[i], trampoline);
+	error = ftrace_set_filter_ips(&hooks[i], functions, n, 0, 0) ?: register_ftrace_direct(&hooks[i], trampoline);
 	if (error)
 		ftrace_free_filter(&hooks[i]);
 	return error;

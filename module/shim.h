@@ -17,11 +17,61 @@
 #define EVF_PR_EVFILTER 0x4556464c
 
 #ifndef __ASSEMBLER__
+#include <linux/pid_types.h>
+#include <linux/seqlock_types.h>
 #include <linux/types.h>
 
+struct dentry;
+struct evf_root;
 struct evf_slot;
+struct file;
+struct inode;
+struct io_uring_cmd;
+struct linux_binprm;
+struct path;
+struct pid;
 struct seccomp_data;
+struct sock;
+struct socket;
+struct super_block;
 struct task_struct;
+struct vfsmount;
+struct vm_area_struct;
+
+/* filters::object */
+#define EVF_ACCESS_READ 1
+#define EVF_ACCESS_WRITE 2
+#define EVF_ACCESS_EXEC 4
+#define EVF_ACCESS_PATH 8
+#define EVF_ACCESS_APPEND 16
+#define EVF_OBJECT_NEW 2
+#define EVF_OBJECT_INTERPRETER 16
+#define EVF_OBJECT_TMPFILE 32
+
+/* Where an object lies; without a mount where that is not known. */
+struct evf_place {
+	struct vfsmount *mnt;
+	struct dentry *dentry;
+};
+
+/* uapi::record::Object from kind to nlink */
+struct evf_attributes {
+	u32 kind;
+	u32 flags;
+	u32 dev;
+	u32 fs;
+	u64 ino;
+	u32 uid;
+	u32 gid;
+	u32 mode;
+	u32 nlink;
+};
+
+struct evf_access {
+	u32 access;
+	u32 flags;
+	bool backing;
+};
 
 /* shim.c */
 extern const unsigned int evf_lookup_empty;
@@ -39,8 +89,38 @@ void evf_seccomp_data(struct seccomp_data *sd);
 void evf_syscall_result(int errno);
 void evf_log(const char *what, const char *event, unsigned int layer, unsigned int verdict, int nr);
 unsigned long evf_symbol(const char *name);
-int evf_hook(unsigned int i, unsigned long function, unsigned long trampoline);
+unsigned int evf_hooks_max(void);
+int evf_hook(unsigned int i, unsigned long *functions, unsigned int n, unsigned long trampoline);
 int evf_unhook(unsigned int i, unsigned long trampoline);
+
+/* object.c */
+void evf_describe(const struct dentry *dentry, unsigned int new_mode, struct evf_attributes *to);
+bool evf_mount_is_internal(struct vfsmount *mnt);
+unsigned int evf_mounts_of(const struct dentry *dentry, struct vfsmount **mounts, unsigned int max, seqlock_t *lock, bool *internal);
+bool evf_walk_searches(const struct inode *inode, struct evf_place *place);
+bool evf_walk_follows(const struct dentry *dentry, struct evf_place *place);
+struct dentry *evf_name_of(struct inode *inode);
+struct evf_place evf_file_place(const struct file *file);
+void evf_file_access(const struct file *file, struct evf_access *to);
+const struct file *evf_bprm_file(const struct linux_binprm *bprm);
+const struct file *evf_vma_file(const struct vm_area_struct *vma);
+const struct file *evf_uring_cmd_file(const struct io_uring_cmd *cmd);
+struct dentry *evf_sb_root(const struct super_block *sb);
+struct dentry *evf_root_of_dentry(const struct dentry *dentry);
+
+/* root.c */
+int evf_roots_init(void);
+void evf_roots_exit(void);
+struct evf_root *evf_root_new(void);
+void evf_root_get(struct evf_root *root);
+void evf_root_put(struct evf_root *root);
+bool evf_root_same(const struct evf_root *one, const struct evf_root *other);
+const struct path *evf_root_path(const struct evf_root *root);
+
+/* scope.c */
+bool evf_all_of_pid(struct pid *pid, enum pid_type type, bool (*look)(struct task_struct *, const void *), const void *arg);
+bool evf_is_abstract(const struct sock *sk);
+const struct sock *evf_unix_sock(const struct socket *socket);
 
 /* sysctl.c */
 int evf_sysctl_register(u32 security_sequence);
@@ -51,6 +131,8 @@ const void *evf_domain_of(const struct task_struct *task);
 const void *evf_domain_at_exec_of(const struct task_struct *task);
 struct evf_slot *evf_slot_new(const void *domain, const void *at_exec, bool must);
 void evf_slot_set(struct task_struct *task, struct evf_slot *slot);
+const void *evf_domain_of_sock(const struct sock *sk);
+void evf_sock_slot_set(const struct sock *sk, struct evf_slot *slot);
 
 /* ffi.rs */
 void evf_domain_put(const void *domain);

@@ -14,6 +14,10 @@ pub(crate) struct Functions {
     pub(crate) force_sig_seccomp: Function,
     pub(crate) ptrace_notify: Function,
     pub(crate) security_task_free: Function,
+    /// `__d_path`
+    pub(crate) d_path: Function,
+    /// Not a function: `mount_lock`.
+    pub(crate) mount_lock: Function,
 }
 
 static FUNCTIONS: SetOnce<Functions> = SetOnce::new();
@@ -30,10 +34,15 @@ impl Functions {
     ///
     /// Those of [`find`].
     pub(crate) fn find() -> Result {
+        ffi::find_kallsyms().inspect_err(|_| {
+            pr_err!("not loaded: this kernel does not tell where its functions are (kallsyms)\n");
+        })?;
         FUNCTIONS.populate(Functions {
             force_sig_seccomp: find(c"force_sig_seccomp")?,
             ptrace_notify: find(c"ptrace_notify")?,
             security_task_free: find(c"security_task_free")?,
+            d_path: find(c"__d_path")?,
+            mount_lock: find(c"mount_lock")?,
         });
         Ok(())
     }
@@ -43,7 +52,7 @@ impl Functions {
 ///
 /// # Errors
 ///
-/// `ENOENT` if it is missing or cannot be probed, `EOPNOTSUPP` if the compiler has made copies of it.
+/// `ENOENT` if it is missing, `EOPNOTSUPP` if the compiler has made copies of it.
 pub(crate) fn find(symbol: &CStr) -> Result<Function> {
     for suffix in CLONES {
         if ffi::function(&clone_of(symbol, suffix)?).is_ok() {
@@ -52,8 +61,22 @@ pub(crate) fn find(symbol: &CStr) -> Result<Function> {
         }
     }
     ffi::function(symbol).inspect_err(|_| {
-        pr_err!("not loaded: this kernel has no function {symbol:?}, or none that can be probed\n");
+        pr_err!("not loaded: this kernel has no function {symbol:?}\n");
     })
+}
+
+/// The same for a function that is going to be hooked.
+///
+/// # Errors
+///
+/// Those of [`find`], and `EINVAL` if it cannot be traced.
+pub(crate) fn find_traceable(symbol: &CStr) -> Result<Function> {
+    let function = find(symbol)?;
+    if function.is_traceable()? {
+        return Ok(function);
+    }
+    pr_err!("not loaded: {symbol:?} cannot be traced in this kernel\n");
+    Err(EINVAL)
 }
 
 /// What gcc appends to the names of the copies that it makes of a function. A call through a copy would pass by the hook.

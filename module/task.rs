@@ -5,8 +5,10 @@ use kernel::alloc::AllocError;
 use kernel::prelude::*;
 use kernel::sync::{rcu, Arc};
 
-use crate::domain::Domains;
-use crate::ffi::{self, NewSlot, Task};
+use filters::scope::Scopes;
+
+use crate::domain::{Domain, Domains};
+use crate::ffi::{self, NewSlot, Root, Sock, Task};
 use crate::filter::Filter;
 
 /// Number of layers on `task`.
@@ -58,6 +60,7 @@ impl From<AllocError> for Obstacle {
 /// A change of what tasks are under: `filter` is pushed.
 struct Push<'f> {
     filter: &'f Arc<Filter>,
+    root: Root,
     whom: Whom,
     /// What the caller was under before, and will be under.
     outer: Domains,
@@ -85,9 +88,10 @@ pub(crate) fn restrict_self(filter: &Arc<Filter>, whom: Whom) -> Result<(), Obst
         Some(domains) => domains,
         None => Domains::none()?,
     };
+    let root = Root::of_caller()?;
     let inner = match whom {
-        Whom::Caller | Whom::AllThreads => outer.narrowed(filter)?,
-        Whom::CallerAtExec => outer.narrowed_at_exec(filter)?,
+        Whom::Caller | Whom::AllThreads => outer.narrowed(filter, &root)?,
+        Whom::CallerAtExec => outer.narrowed_at_exec(filter, &root)?,
     };
     let own_slot = NewSlot::new(inner.clone(), false)?;
     if whom == Whom::CallerAtExec {
@@ -96,6 +100,7 @@ pub(crate) fn restrict_self(filter: &Arc<Filter>, whom: Whom) -> Result<(), Obst
     }
     let push = Push {
         filter,
+        root,
         whom,
         outer,
         inner,
@@ -142,7 +147,7 @@ impl Push<'_> {
         let domains = if own.same(&self.outer) || own.are_none() && self.outer.are_none() {
             self.inner.clone()
         } else if self.whom == Whom::Caller {
-            own.narrowed(self.filter)?
+            own.narrowed(self.filter, &self.root)?
         } else if self.inner.cover(&own) {
             self.inner.clone()
         } else {
@@ -270,6 +275,54 @@ fn at_least_as_confined(task: Task, other: Task) -> bool {
 pub(crate) fn process_at_least_as_confined(task: Task, other: Task) -> bool {
     let rcu = rcu::read_lock();
     task.all_threads(&rcu, |thread| covers(&rcu, thread, other))
+}
+
+/// Whether the caller may signal `target`: itself, and processes that are at least as confined where its layers scope signals.
+pub(crate) fn may_signal(target: Task) -> bool {
+    let rcu = rcu::read_lock();
+    target.is_of_process_of(Task::current())
+        || target.all_threads(&rcu, |thread| {
+            may_reach(
+                &rcu,
+                ffi::domain_of(thread, &rcu).as_deref(),
+                Scopes::SIGNAL,
+            )
+        })
+}
+
+/// Whether the caller may connect or send to a UNIX socket: any with a path or without a name, and abstract ones that were bound under at least as many
+/// layers where its own scope them.
+pub(crate) fn may_reach_sock(sock: Sock) -> bool {
+    let rcu = rcu::read_lock();
+    !sock.is_abstract()
+        || may_reach(
+            &rcu,
+            ffi::domain_of_sock(sock, &rcu).as_deref(),
+            Scopes::ABSTRACT,
+        )
+}
+
+/// Notes down under which domain the caller binds a socket.
+///
+/// # Errors
+///
+/// `ENOMEM`.
+pub(crate) fn note_sock(sock: Sock) -> Result {
+    let domains = domains_of(Task::current()).ok_or(EPERM)?;
+    let now = Domains {
+        now: domains.now,
+        at_exec: None,
+    };
+    NewSlot::new(now, false)?.give_to_sock(sock);
+    Ok(())
+}
+
+fn may_reach(rcu: &rcu::Guard, target: Option<&Domain>, scope: Scopes) -> bool {
+    match ffi::domain_of(Task::current(), rcu) {
+        Some(domain) => domain.may_reach(target, scope),
+        // A mark without a domain cannot be: fail closed.
+        None => false,
+    }
 }
 
 fn covers(rcu: &rcu::Guard, task: Task, other: Task) -> bool {

@@ -65,18 +65,50 @@
 .endm
 
 /*
- * Inspect, the part behind the test: run the hooked function to its end, then give \handler its result and its first two arguments. What the
+ * The same for functions that share a trampoline: the handler gets A, by which it knows the function, and a pointer to the six argument registers, the
+ * last first.
+ */
+.macro EVF_GUARD_SHARED handler
+	pushq	%rdi
+	pushq	%rsi
+	pushq	%rdx
+	pushq	%rcx
+	pushq	%r8
+	pushq	%r9
+	movq	48(%rsp), %rdi
+	movq	%rsp, %rsi
+	call	\handler
+	movq	%rdx, %r10
+	popq	%r9
+	popq	%r8
+	popq	%rcx
+	popq	%rdx
+	popq	%rsi
+	popq	%rdi
+	testq	%rax, %rax
+	jz	.Lgo_on\@
+	movq	%r10, %rax
+	addq	$8, %rsp
+	UNWIND_HINT_FUNC
+	RET
+.Lgo_on\@:
+	UNWIND_HINT_FUNC
+.endm
+
+/*
+ * Inspect, the part behind the test: run the hooked function to its end, then give \handler its result and two of its arguments, the first two if nothing
+ * else is said. What the
  * handler returns is the result. The body is entered at A by a return, not by a call: behind the patched call there is no ENDBR, and before
  * it there may be none either (the kernel seals those of functions whose address it never takes).
  */
-.macro EVF_INSPECT handler
-	pushq	%rdi
-	pushq	%rsi
+.macro EVF_INSPECT handler, one=%rdi, other=%rsi
+	pushq	\one
+	pushq	\other
 	/* Intra-function call: leaves .Lback as the return address of the body. */
 	ANNOTATE_INTRA_FUNCTION_CALL
 	call	.Lbody\@
 .Lback\@:
-	/* The body has returned; below are rsi, rdi, A, C. */
+	/* The body has returned; below are \other, \one, A, C. */
 	UNWIND_HINT type=UNWIND_HINT_TYPE_CALL sp_reg=ORC_REG_SP sp_offset=24
 	movq	%rax, %rdi
 	popq	%rdx
@@ -188,8 +220,33 @@ SYM_FUNC_START(evf_tramp_task_prctl)
 	RET
 SYM_FUNC_END(evf_tramp_task_prctl)
 
+/* int filename_lookup(int dfd, struct filename *name, unsigned flags, struct path *path, struct path *root) */
+SYM_FUNC_START(evf_tramp_filename_lookup)
+	ENDBR
+	EVF_LEAVE_CURRENT_UNMARKED .Lfilename_lookup
+	EVF_INSPECT evf_on_filename_lookup, %rcx, %rdx
+.Lfilename_lookup:
+	RET
+SYM_FUNC_END(evf_tramp_filename_lookup)
+
+/* Every function of hooks::SHARED */
+SYM_FUNC_START(evf_tramp_shared)
+	ENDBR
+	EVF_LEAVE_CURRENT_UNMARKED .Lshared
+	EVF_GUARD_SHARED evf_on_shared
+.Lshared:
+	RET
+SYM_FUNC_END(evf_tramp_shared)
+
+/* void security_sk_free(struct sock *sk): in whatever task it goes */
+SYM_FUNC_START(evf_tramp_sk_free)
+	ENDBR
+	EVF_GUARD evf_on_sk_free
+	RET
+SYM_FUNC_END(evf_tramp_sk_free)
+
 /*
- * long evf_call(fn, a, b, c): fn(a, b, c) for a kernel function that is not exported. Entered by a return, because an indirect call would
+ * long evf_call(fn, a, b, c, d): fn(a, b, c, d) for a kernel function that is not exported. Entered by a return, because an indirect call would
  * trap on a sealed function under IBT.
  */
 SYM_FUNC_START(evf_call)
@@ -197,6 +254,7 @@ SYM_FUNC_START(evf_call)
 	movq	%rsi, %rdi
 	movq	%rdx, %rsi
 	movq	%rcx, %rdx
+	movq	%r8, %rcx
 	pushq	%rax
 	UNWIND_HINT_FUNC
 	RET

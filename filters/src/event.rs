@@ -3,6 +3,7 @@
 //!
 //! Adding an event is adding a variant to [`Event`] and its [`Schema`] to `SCHEMAS`: verifier, interpreter and language read the rest from there.
 
+use crate::object;
 use crate::verdict::{Action, ActionSet};
 
 /// Something that happens in the kernel and can be judged.
@@ -13,6 +14,12 @@ pub enum Event {
     SyscallEnter = 0,
     /// The kernel has made its own copy of a path.
     VfsGetname = 1,
+    /// An object of a file system has been chosen for something.
+    VfsPick = 2,
+    /// A step on the way to an object: a directory searched, a link followed.
+    VfsWalk = 3,
+    /// A descriptor arrives from another task.
+    FdReceive = 4,
 }
 
 impl Event {
@@ -20,13 +27,22 @@ impl Event {
     pub const COUNT: usize = SCHEMAS.len();
 
     /// All events, by number.
-    pub const ALL: [Event; Event::COUNT] = [Event::SyscallEnter, Event::VfsGetname];
+    pub const ALL: [Event; Event::COUNT] = [
+        Event::SyscallEnter,
+        Event::VfsGetname,
+        Event::VfsPick,
+        Event::VfsWalk,
+        Event::FdReceive,
+    ];
 
     /// The event with this number.
     pub const fn from_number(number: u32) -> Option<Event> {
         match number {
             0 => Some(Event::SyscallEnter),
             1 => Some(Event::VfsGetname),
+            2 => Some(Event::VfsPick),
+            3 => Some(Event::VfsWalk),
+            4 => Some(Event::FdReceive),
             _ => None,
         }
     }
@@ -48,6 +64,9 @@ impl Event {
         match self {
             Event::SyscallEnter => &SYSCALL_ENTER,
             Event::VfsGetname => &VFS_GETNAME,
+            Event::VfsPick => &VFS_PICK,
+            Event::VfsWalk => &VFS_WALK,
+            Event::FdReceive => &FD_RECEIVE,
         }
     }
 }
@@ -89,6 +108,8 @@ pub struct Schema {
     pub actions: ActionSet,
     /// Largest errno that the event can return. Zero is refused where this is not [`crate::limits::MAX_ERRNO`].
     pub max_errno: u16,
+    /// Byte offset of the word that tells whether the object lies beneath the root of the layer: found out only for who asks, and for each layer anew.
+    pub reachable: Option<u32>,
 }
 
 impl Schema {
@@ -142,6 +163,7 @@ const SYSCALL_ENTER: Schema = Schema {
     ],
     actions: ActionSet::ALL,
     max_errno: crate::limits::MAX_ERRNO as u16,
+    reachable: None,
 };
 
 const VFS_GETNAME: Schema = Schema {
@@ -175,20 +197,162 @@ const VFS_GETNAME: Schema = Schema {
         ARGS[4],
         ARGS[5],
     ],
-    actions: ActionSet::of(&[
-        Action::KillProcess,
-        Action::Errno,
-        Action::Log,
-        Action::Allow,
-    ]),
+    actions: REFUSABLE,
     // The name is replaced by an error pointer, which path resolution hands on. Above the user-visible errnos lie those by which the kernel talks
     // to itself (restart this call, retry there); a filter must not speak that language. EHWPOISON is the last of the user-visible ones that
     // every kernel in reach has; EFTYPE (134) is new in 7.3.
     max_errno: 133,
+    reachable: None,
+};
+
+/// What can be done about an event that is seen in the middle of a system call.
+const REFUSABLE: ActionSet = ActionSet::of(&[
+    Action::KillProcess,
+    Action::Errno,
+    Action::Log,
+    Action::Allow,
+]);
+
+const fn named(name: &'static str, offset: u32, values: &'static [(&'static str, u32)]) -> Field {
+    Field {
+        name,
+        place: Place::Word(offset),
+        values,
+    }
+}
+
+const fn string(name: &'static str, index: u8) -> Field {
+    Field {
+        name,
+        place: Place::String(index),
+        values: &[],
+    }
+}
+
+/// Byte offset of `reachable` in the record of an object.
+const REACHABLE: u32 = 116;
+
+const ACCESS: Field = named("access", 68, object::access::NAMES);
+const KIND: Field = named("type", 72, object::KINDS);
+const OBJECT_FLAGS: Field = named("flags", 76, object::flag::NAMES);
+const DEV: Field = word("dev", 80);
+const FS: Field = named("fs", 84, object::FILE_SYSTEMS);
+const INO: Field = long("ino", 88);
+const UID: Field = word("uid", 96);
+const GID: Field = word("gid", 100);
+const MODE: Field = word("mode", 104);
+const NLINK: Field = word("nlink", 108);
+const REACHABLE_FIELD: Field = named("reachable", REACHABLE, &[("no", 0), ("yes", 1)]);
+
+const VFS_PICK: Schema = Schema {
+    name: "vfs.pick",
+    record_bytes: 120,
+    strings: 3,
+    fields: &[
+        string("path", 0),
+        string("other", 1),
+        string("xattr", 2),
+        named("action", 64, object::action::NAMES),
+        ACCESS,
+        KIND,
+        OBJECT_FLAGS,
+        DEV,
+        FS,
+        INO,
+        UID,
+        GID,
+        MODE,
+        NLINK,
+        word("new_mode", 112),
+        REACHABLE_FIELD,
+        NR,
+        ARCH,
+        IP,
+        ARGS[0],
+        ARGS[1],
+        ARGS[2],
+        ARGS[3],
+        ARGS[4],
+        ARGS[5],
+    ],
+    actions: REFUSABLE,
+    // As for names: what is above is how parts of the kernel talk to each other.
+    max_errno: 133,
+    reachable: Some(REACHABLE),
+};
+
+const VFS_WALK: Schema = Schema {
+    name: "vfs.walk",
+    record_bytes: 120,
+    strings: 1,
+    fields: &[
+        string("path", 0),
+        named("step", 64, object::step::NAMES),
+        KIND,
+        OBJECT_FLAGS,
+        DEV,
+        FS,
+        INO,
+        UID,
+        GID,
+        MODE,
+        NLINK,
+        REACHABLE_FIELD,
+        NR,
+        ARCH,
+        IP,
+        ARGS[0],
+        ARGS[1],
+        ARGS[2],
+        ARGS[3],
+        ARGS[4],
+        ARGS[5],
+    ],
+    actions: REFUSABLE,
+    max_errno: 133,
+    reachable: Some(REACHABLE),
+};
+
+const FD_RECEIVE: Schema = Schema {
+    name: "fd.receive",
+    record_bytes: 120,
+    strings: 1,
+    fields: &[
+        string("path", 0),
+        ACCESS,
+        KIND,
+        OBJECT_FLAGS,
+        DEV,
+        FS,
+        INO,
+        UID,
+        GID,
+        MODE,
+        NLINK,
+        REACHABLE_FIELD,
+        NR,
+        ARCH,
+        IP,
+        ARGS[0],
+        ARGS[1],
+        ARGS[2],
+        ARGS[3],
+        ARGS[4],
+        ARGS[5],
+    ],
+    actions: REFUSABLE,
+    max_errno: 133,
+    reachable: Some(REACHABLE),
 };
 
 /// All schemas, by event number.
-const SCHEMAS: [&Schema; 2] = [&SYSCALL_ENTER, &VFS_GETNAME];
+const SCHEMAS: [&Schema; 5] = [
+    &SYSCALL_ENTER,
+    &VFS_GETNAME,
+    &VFS_PICK,
+    &VFS_WALK,
+    &FD_RECEIVE,
+];
 
 const _: () = {
     let mut number = 0u32;
@@ -197,6 +361,9 @@ const _: () = {
         assert!(schema.record_bytes >= 64 && schema.record_bytes % 4 == 0);
         assert!(schema.strings as usize <= crate::record::MAX_STRINGS);
         assert!(Event::from_number(number).is_some());
+        if let Some(offset) = schema.reachable {
+            assert!(offset < schema.record_bytes && offset % 4 == 0);
+        }
         number = number.wrapping_add(1);
         rest = tail;
     }

@@ -4,7 +4,7 @@
 //! All numbers are little-endian `u32`; every part is a multiple of four bytes long. A change of meaning changes [`MAGIC`].
 //!
 //! ```text
-//! header    magic, size of the whole image, number of programs, reserved (0)
+//! header    magic, size of the whole image, number of programs, scopes
 //! program   event, size of this part, instructions, strings, tables, reserved (0)
 //!           instructions   8 bytes each, see `insn`
 //!           strings        offset into the pool, length
@@ -18,6 +18,7 @@ use crate::event::Event;
 use crate::insn::INSN_BYTES;
 use crate::limits::{MAX_IMAGE_BYTES, MAX_INSNS, MAX_STRINGS, MAX_TABLES};
 use crate::refusal::{Reason, Refusal};
+use crate::scope::Scopes;
 use crate::verifier::Findings;
 
 /// First word of an image: "EVF1".
@@ -50,8 +51,8 @@ pub(crate) struct Section {
     pub(crate) findings: Findings,
 }
 
-/// Reads the image's header; returns the number of programs.
-pub(crate) fn header(image: &[u8]) -> Result<u32, Refusal> {
+/// Reads the image's header; returns the number of programs and the scopes.
+pub(crate) fn header(image: &[u8]) -> Result<(u32, Scopes), Refusal> {
     if image.len() > MAX_IMAGE_BYTES {
         return Err(Refusal::image(Reason::ImageTooLarge));
     }
@@ -62,12 +63,10 @@ pub(crate) fn header(image: &[u8]) -> Result<u32, Refusal> {
     if field(4)? as usize != image.len() || image.len() % 4 != 0 {
         return Err(Refusal::image(Reason::BadLength));
     }
-    if field(12)? != 0 {
-        return Err(Refusal::image(Reason::ReservedNotZero));
-    }
+    let scopes = Scopes::from_bits(field(12)?).ok_or(Refusal::image(Reason::ReservedNotZero))?;
     match field(8)? {
-        0 => Err(Refusal::image(Reason::NoProgram)),
-        programs => Ok(programs),
+        0 if scopes == Scopes::NONE => Err(Refusal::image(Reason::NoProgram)),
+        programs => Ok((programs, scopes)),
     }
 }
 

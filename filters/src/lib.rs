@@ -22,10 +22,12 @@ pub mod insn;
 #[cfg(feature = "lang")]
 pub mod lang;
 pub mod limits;
+pub mod object;
 pub mod policy;
 pub mod program;
 pub mod record;
 pub mod refusal;
+pub mod scope;
 pub mod stack;
 pub mod strict;
 pub mod table;

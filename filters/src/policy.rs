@@ -8,6 +8,7 @@ use crate::image::{self, Section};
 use crate::program::Program;
 use crate::record::Record;
 use crate::refusal::{Reason, Refusal};
+use crate::scope::Scopes;
 use crate::stack::Layer;
 use crate::verdict::Verdict;
 use crate::verifier::{self, Findings};
@@ -23,6 +24,7 @@ pub use crate::verifier::Workspace;
 pub struct Policy<B> {
     image: B,
     sections: [Option<Section>; Event::COUNT],
+    scopes: Scopes,
 }
 
 impl<B: Deref<Target = [u8]>> Policy<B> {
@@ -33,7 +35,7 @@ impl<B: Deref<Target = [u8]>> Policy<B> {
     /// The first fault found, with the event and instruction it lies in.
     pub fn verify(image: B, workspace: &mut Workspace) -> Result<Policy<B>, Refusal> {
         let mut sections = [const { None }; Event::COUNT];
-        let programs = image::header(&image)?;
+        let (programs, scopes) = image::header(&image)?;
         let mut at = image::HEADER_BYTES;
         for _ in 0..programs {
             let (mut section, end) = image::section(&image, at)?;
@@ -50,7 +52,11 @@ impl<B: Deref<Target = [u8]>> Policy<B> {
         if at != image.len() {
             return Err(Refusal::image(Reason::BadLength));
         }
-        Ok(Policy { image, sections })
+        Ok(Policy {
+            image,
+            sections,
+            scopes,
+        })
     }
 
     /// The program for `event`, if the policy has one.
@@ -71,11 +77,21 @@ impl<B: Deref<Target = [u8]>> Policy<B> {
         self.findings(event).asks_for_caller
     }
 
+    /// Whether the program for `event` reads a string of the record that only [`crate::record::Object`] can give, or asks whether it is reachable.
+    pub fn looks_at_object(&self, event: Event) -> bool {
+        self.findings(event).reads != 0
+    }
+
     fn findings(&self, event: Event) -> Findings {
         match self.sections.get(event.number() as usize) {
             Some(Some(section)) => section.findings,
             _ => Findings::default(),
         }
+    }
+
+    /// Whom its tasks may reach.
+    pub fn scopes(&self) -> Scopes {
+        self.scopes
     }
 
     /// The image.

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The record of one event: all that a program can see.
 
+use core::fmt;
+
 use crate::event::Event;
 
 /// Most string fields that a record can have.
@@ -15,30 +17,78 @@ pub struct Caller {
     pub thread: u32,
 }
 
+/// Stands for where a layer looks from (the root that it was attached under), so that an [`Object`] can tell one from another. Means nothing here.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct View(pub usize);
+
+/// What of a record costs something to find out, and is asked for only when a program reads it.
+pub trait Object {
+    /// Shows the string field with this index, as seen by a layer.
+    ///
+    /// # Errors
+    ///
+    /// The errno to refuse the event with, where the string cannot be had: a program must not decide on a string that it has not seen.
+    fn show(&self, field: usize, view: View, to: &mut dyn FnMut(&[u8])) -> Result<(), u16>;
+
+    /// Whether the object lies beneath the root of a layer.
+    fn is_reachable(&self, view: View) -> bool;
+}
+
+#[derive(Clone, Copy)]
+enum Strings<'a> {
+    Given(&'a [&'a [u8]]),
+    Of(&'a dyn Object, View),
+}
+
+/// Why a program has come to no verdict of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stop {
+    /// Something that the verifier rules out.
+    Malformed,
+    /// What the program wants to look at cannot be had; the event is refused with this errno.
+    Refused(u16),
+}
+
 /// A record, borrowed from whoever gathered it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Record<'a> {
     event: Event,
     words: &'a [u32],
-    strings: &'a [&'a [u8]],
+    strings: Strings<'a>,
     caller: Option<Caller>,
 }
 
 impl<'a> Record<'a> {
     /// A record of `event`, or `None` if words or strings are not as many as its schema says.
     pub fn new(event: Event, words: &'a [u32], strings: &'a [&'a [u8]]) -> Option<Record<'a>> {
-        let schema = event.schema();
+        let fits = strings.len() == event.schema().strings as usize;
+        fits.then_some(Strings::Given(strings))
+            .and_then(|strings| Record::with(event, words, strings))
+    }
+
+    /// A record of `event` about an object, or `None` if there are not as many words as its schema says.
+    pub fn of_object(event: Event, words: &'a [u32], object: &'a dyn Object) -> Option<Record<'a>> {
+        Record::with(event, words, Strings::Of(object, View::default()))
+    }
+
+    fn with(event: Event, words: &'a [u32], strings: Strings<'a>) -> Option<Record<'a>> {
         let bytes = words.len().checked_mul(4)?;
-        if bytes == schema.record_bytes as usize && strings.len() == schema.strings as usize {
-            Some(Record {
-                event,
-                words,
-                strings,
-                caller: None,
-            })
-        } else {
-            None
-        }
+        (bytes == event.schema().record_bytes as usize).then_some(Record {
+            event,
+            words,
+            strings,
+            caller: None,
+        })
+    }
+
+    /// The same record as a layer with this view sees it.
+    #[must_use]
+    pub const fn seen_from(self, view: View) -> Record<'a> {
+        let strings = match self.strings {
+            Strings::Of(object, _) => Strings::Of(object, view),
+            given @ Strings::Given(_) => given,
+        };
+        Record { strings, ..self }
     }
 
     /// A record of `syscall.enter` of which only number and architecture are known: a run that asks for more comes to nothing.
@@ -46,7 +96,7 @@ impl<'a> Record<'a> {
         Record {
             event: Event::SyscallEnter,
             words: head,
-            strings: &[],
+            strings: Strings::Given(&[]),
             caller: None,
         }
     }
@@ -69,6 +119,11 @@ impl<'a> Record<'a> {
         if offset & 3 != 0 {
             return None;
         }
+        if let Strings::Of(object, view) = self.strings {
+            if self.event.schema().reachable == Some(offset) {
+                return Some(u32::from(object.is_reachable(view)));
+            }
+        }
         self.words.get((offset >> 2) as usize).copied()
     }
 
@@ -77,8 +132,29 @@ impl<'a> Record<'a> {
         self.caller
     }
 
-    /// The string field with this index.
-    pub(crate) fn string(&self, field: usize) -> Option<&'a [u8]> {
-        self.strings.get(field).copied()
+    /// What `look` finds in the string field with this index.
+    pub(crate) fn look<T>(&self, field: usize, look: impl FnOnce(&[u8]) -> T) -> Result<T, Stop> {
+        match self.strings {
+            Strings::Given(strings) => match strings.get(field) {
+                Some(string) => Ok(look(string)),
+                None => Err(Stop::Malformed),
+            },
+            Strings::Of(object, view) => {
+                let (mut look, mut found) = (Some(look), None);
+                let mut to = |string: &[u8]| found = look.take().map(|look| look(string));
+                object.show(field, view, &mut to).map_err(Stop::Refused)?;
+                found.ok_or(Stop::Malformed)
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Record<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Record")
+            .field("event", &self.event)
+            .field("words", &self.words)
+            .field("caller", &self.caller)
+            .finish_non_exhaustive()
     }
 }

@@ -7,7 +7,7 @@
 use crate::insn::*;
 use crate::limits::SCRATCH_WORDS;
 use crate::program::Program;
-use crate::record::Record;
+use crate::record::{Record, Stop};
 use crate::verdict::{Action, Verdict};
 
 /// What a run came to.
@@ -22,26 +22,24 @@ pub struct Outcome {
 /// Runs `program` over `record`.
 pub fn run(program: &Program<'_>, record: &Record<'_>) -> Outcome {
     let mut machine = Machine::new();
-    let raw = machine.run(program, record);
+    let verdict = match machine.run(program, record) {
+        Ok(raw) => possible(program, raw),
+        Err(Stop::Refused(errno)) => possible(program, Verdict::errno(errno).raw()),
+        Err(Stop::Malformed) => Verdict::KILL_PROCESS,
+    };
     let insn = machine.pc.saturating_sub(1);
-    Outcome {
-        verdict: possible(program, raw),
-        insn,
-    }
+    Outcome { verdict, insn }
 }
 
 /// The verdict of a program of `syscall.enter` on all calls with this number and architecture, or `None` if it asks for more than these before it decides.
 pub fn run_by_number(program: &Program<'_>, nr: u32, arch: u32) -> Option<Verdict> {
     let head = [nr, arch];
-    let raw = Machine::new().run(program, &Record::of_number(&head))?;
-    Some(possible(program, Some(raw)))
+    let raw = Machine::new().run(program, &Record::of_number(&head));
+    raw.ok().map(|raw| possible(program, raw))
 }
 
 /// A computed verdict that the event cannot carry out kills: a policy that asks for the impossible must not be allowed to mean "allow".
-fn possible(program: &Program<'_>, raw: Option<u32>) -> Verdict {
-    let Some(raw) = raw else {
-        return Verdict::KILL_PROCESS;
-    };
+fn possible(program: &Program<'_>, raw: u32) -> Verdict {
     let verdict = Verdict::from_raw(raw);
     let schema = program.event().schema();
     if !schema.actions.contains(verdict.action()) {
@@ -74,20 +72,20 @@ impl Machine {
         }
     }
 
-    /// The value returned by the program; `None` if something happened that the verifier rules out.
-    fn run(&mut self, program: &Program<'_>, record: &Record<'_>) -> Option<u32> {
+    /// The value returned by the program.
+    fn run(&mut self, program: &Program<'_>, record: &Record<'_>) -> Result<u32, Stop> {
         if record.event() != program.event() {
-            return None;
+            return Err(Stop::Malformed);
         }
         loop {
-            let insn = program.insn(self.pc)?;
-            self.pc = self.pc.checked_add(1)?;
+            let insn = program.insn(self.pc).ok_or(Stop::Malformed)?;
+            self.pc = self.pc.checked_add(1).ok_or(Stop::Malformed)?;
             match insn.code & 0x07 {
                 RET => {
                     return match insn.code {
-                        code if code == RET | K => Some(insn.k),
-                        code if code == RET | A => Some(self.a),
-                        _ => None,
+                        code if code == RET | K => Ok(insn.k),
+                        code if code == RET | A => Ok(self.a),
+                        _ => Err(Stop::Malformed),
                     }
                 }
                 JMP => {
@@ -98,35 +96,42 @@ impl Machine {
                     } else {
                         insn.jf as usize
                     };
-                    self.pc = self.pc.checked_add(offset)?;
+                    self.pc = self.pc.checked_add(offset).ok_or(Stop::Malformed)?;
                 }
                 LD => self.a = self.load(program, record, insn)?,
-                LDX => self.x = self.load_x(record, insn)?,
-                ST => *self.scratch.get_mut(insn.k as usize)? = self.a,
-                STX => *self.scratch.get_mut(insn.k as usize)? = self.x,
-                ALU => match self.arithmetic(insn)? {
+                LDX => self.x = self.load_x(record, insn).ok_or(Stop::Malformed)?,
+                ST => self.store(insn, self.a)?,
+                STX => self.store(insn, self.x)?,
+                ALU => match self.arithmetic(insn).ok_or(Stop::Malformed)? {
                     Some(a) => self.a = a,
                     // Division by a zero in X ends the program with 0, as in classic BPF.
-                    None => return Some(0),
+                    None => return Ok(0),
                 },
                 _ => match insn.code {
                     code if code == MISC | TAX => self.x = self.a,
                     code if code == MISC | TXA => self.a = self.x,
-                    _ => return None,
+                    _ => return Err(Stop::Malformed),
                 },
             }
         }
     }
 
-    fn load(&self, program: &Program<'_>, record: &Record<'_>, insn: Insn) -> Option<u32> {
-        if insn.code == SMATCH {
-            let field = record.string(insn.field())?;
-            return program.table(insn.index())?.lookup(field);
-        }
-        if insn.code == LD | ABS {
-            return record.word(insn.k);
-        }
-        self.load_common(record, insn, LD)
+    fn store(&mut self, insn: Insn, value: u32) -> Result<(), Stop> {
+        let word = self.scratch.get_mut(insn.k as usize);
+        *word.ok_or(Stop::Malformed)? = value;
+        Ok(())
+    }
+
+    fn load(&self, program: &Program<'_>, record: &Record<'_>, insn: Insn) -> Result<u32, Stop> {
+        let loaded = if insn.code == SMATCH {
+            let table = program.table(insn.index()).ok_or(Stop::Malformed)?;
+            record.look(insn.field(), |field| table.lookup(field))?
+        } else if insn.code == LD | ABS {
+            record.word(insn.k)
+        } else {
+            self.load_common(record, insn, LD)
+        };
+        loaded.ok_or(Stop::Malformed)
     }
 
     fn load_x(&self, record: &Record<'_>, insn: Insn) -> Option<u32> {
@@ -170,27 +175,32 @@ impl Machine {
         }))
     }
 
-    fn condition(&self, program: &Program<'_>, record: &Record<'_>, insn: Insn) -> Option<bool> {
+    fn condition(
+        &self,
+        program: &Program<'_>,
+        record: &Record<'_>,
+        insn: Insn,
+    ) -> Result<bool, Stop> {
         if insn.code & EXTENSION != 0 {
-            let field = record.string(insn.field())?;
-            let constant = program.string(insn.index())?;
-            return match insn.code {
+            let constant = program.string(insn.index()).ok_or(Stop::Malformed)?;
+            let holds = record.look(insn.field(), |field| match insn.code {
                 SEQ => Some(field == constant),
                 SPREFIX => Some(field.starts_with(constant)),
                 SSUFFIX => Some(field.ends_with(constant)),
                 SCONTAINS => Some(contains(field, constant)),
                 SUNDER => Some(under(field, constant)),
                 _ => None,
-            };
+            })?;
+            return holds.ok_or(Stop::Malformed);
         }
         let a = self.a;
         let operand = if insn.code & X == 0 { insn.k } else { self.x };
         match insn.code & !X {
-            code if code == JMP | JEQ => Some(a == operand),
-            code if code == JMP | JGT => Some(a > operand),
-            code if code == JMP | JGE => Some(a >= operand),
-            code if code == JMP | JSET => Some(a & operand != 0),
-            _ => None,
+            code if code == JMP | JEQ => Ok(a == operand),
+            code if code == JMP | JGT => Ok(a > operand),
+            code if code == JMP | JGE => Ok(a >= operand),
+            code if code == JMP | JSET => Ok(a & operand != 0),
+            _ => Err(Stop::Malformed),
         }
     }
 }

@@ -7,7 +7,7 @@ use kernel::bindings;
 use kernel::prelude::*;
 use kernel::sync::{rcu, Arc, ArcBorrow};
 
-use super::Task;
+use super::{Sock, Task};
 use crate::domain::{Domain, Domains};
 
 extern "C" {
@@ -35,7 +35,7 @@ pub(crate) fn domain_at_exec_of<'r>(
 /// # Safety
 ///
 /// `domain` must be null or come from a slot, and the RCU read lock be held for `'r`.
-unsafe fn borrow<'r>(domain: *const c_void) -> Option<ArcBorrow<'r, Domain>> {
+pub(super) unsafe fn borrow<'r>(domain: *const c_void) -> Option<ArcBorrow<'r, Domain>> {
     let domain = domain.cast::<Domain>();
     if domain.is_null() {
         return None;
@@ -81,6 +81,12 @@ impl NewSlot {
     pub(crate) fn give_to(self, task: Task) {
         // SAFETY: The task is valid and the slot is ours to give.
         unsafe { evf_slot_set(task.as_ptr().cast(), self.slot.as_ptr()) };
+        core::mem::forget(self);
+    }
+
+    /// Notes the slot's domain down for a socket.
+    pub(crate) fn give_to_sock(self, sock: Sock) {
+        sock.give(self.slot.as_ptr());
         core::mem::forget(self);
     }
 }

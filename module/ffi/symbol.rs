@@ -2,40 +2,144 @@
 //! Kernel functions found by name: to hook them, or to call those that are not exported.
 
 use core::ffi::CStr;
+use core::ptr;
 
 use kernel::bindings;
 use kernel::error::to_result;
 use kernel::prelude::*;
-use kernel::sync::rcu;
+use kernel::sync::{rcu, SetOnce};
 
 use super::Task;
 
 extern "C" {
     fn evf_symbol(name: *const c_char) -> usize;
-    fn evf_hook(index: u32, function: usize, trampoline: usize) -> i32;
+    fn evf_hooks_max() -> u32;
+    fn evf_hook(index: u32, functions: *const usize, n: u32, trampoline: usize) -> i32;
     fn evf_unhook(index: u32, trampoline: usize) -> i32;
-    fn evf_call(function: usize, a: usize, b: usize, c: usize) -> isize;
+    fn evf_call(function: usize, a: usize, b: usize, c: usize, d: usize) -> isize;
+    fn evf_roots_init() -> i32;
+    fn evf_roots_exit();
     fn synchronize_rcu_tasks();
 }
 
+kernel::sync::global_lock! {
+    // SAFETY: Initialised in `find_kallsyms`, the first thing that the module's init does.
+    unsafe(uninit) static ATTACHED: Mutex<u64> = 0;
+}
+
+/// Bit by number: which hooks are attached. Whoever holds the lock is the only one to attach or detach.
+pub(crate) fn attached() -> impl core::ops::DerefMut<Target = u64> {
+    ATTACHED.lock()
+}
+
 /// Address of a kernel function; it stays valid because the functions asked for are not in modules.
-#[derive(Clone, Copy)]
+#[repr(transparent)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Function(usize);
+
+/// What the functions asked for are found with. `kallsyms_lookup_name` and `ftrace_location` are not exported.
+static LOOKUP: SetOnce<(Function, Function)> = SetOnce::new();
+
+/// Finds what functions are found with; once, before anything else.
+///
+/// # Errors
+///
+/// `ENOENT`.
+pub(crate) fn find_kallsyms() -> Result {
+    // SAFETY: Called once.
+    unsafe { ATTACHED.init() };
+    // SAFETY: NUL-terminated.
+    let address = unsafe { evf_symbol(c"kallsyms_lookup_name".as_char_ptr()) };
+    if address == 0 {
+        return Err(ENOENT);
+    }
+    let kallsyms = Function(address);
+    LOOKUP.populate((kallsyms, kallsyms.lookup(c"ftrace_location")?));
+    Ok(())
+}
 
 /// The kernel function of this name.
 ///
 /// # Errors
 ///
-/// `ENOENT` if there is none, or none that a probe can be placed on.
+/// `ENOENT` if there is none.
 pub(crate) fn function(name: &CStr) -> Result<Function> {
-    // SAFETY: `name` is NUL-terminated.
-    match unsafe { evf_symbol(name.as_char_ptr()) } {
-        0 => Err(ENOENT),
-        address => Ok(Function(address)),
-    }
+    let (kallsyms, _) = LOOKUP.as_ref().ok_or(ENOENT)?;
+    kallsyms.lookup(name)
 }
 
+/// Bytes from a function's entry to the return address of the patched call: the call, and an ENDBR before it where the kernel has one.
+const ENTRY_BYTES: usize = 9;
+
 impl Function {
+    /// No function.
+    pub(crate) const NONE: Function = Function(0);
+
+    /// `unsigned long kallsyms_lookup_name(const char *name)` on this function.
+    fn lookup(self, name: &CStr) -> Result<Function> {
+        // SAFETY: Only `LOOKUP`'s first is called this way; `name` is NUL-terminated.
+        match unsafe { evf_call(self.0, name.as_char_ptr() as usize, 0, 0, 0) } {
+            0 => Err(ENOENT),
+            address => Ok(Function(address as usize)),
+        }
+    }
+
+    /// Whether ftrace can patch the function's entry.
+    pub(crate) fn is_traceable(self) -> Result<bool> {
+        let (_, location) = LOOKUP.as_ref().ok_or(ENOENT)?;
+        // SAFETY: `unsigned long ftrace_location(unsigned long ip)`.
+        Ok(unsafe { evf_call(location.0, self.0, 0, 0, 0) } != 0)
+    }
+
+    /// Whether the function begins behind the address.
+    pub(crate) fn lies_behind(self, address: usize) -> bool {
+        self.0 > address
+    }
+
+    /// Whether the address is where the patched call at the function's entry returns to.
+    pub(crate) fn was_entered_at(self, address: usize) -> bool {
+        self.0 != 0 && address.wrapping_sub(self.0) <= ENTRY_BYTES
+    }
+
+    /// The address, where it is not that of a function.
+    pub(crate) fn as_data<T>(self) -> *mut T {
+        self.0 as *mut T
+    }
+
+    /// `char *__d_path(const struct path *path, const struct path *root, char *buf, int buflen)` on this function: where in `buffer` the path begins that
+    /// leads from the root to the object, `None` if none does.
+    ///
+    /// # Errors
+    ///
+    /// `ENAMETOOLONG` if it does not fit.
+    ///
+    /// # Safety
+    ///
+    /// Both paths must be valid, their names held in place by references or the RCU read lock.
+    pub(crate) unsafe fn d_path(
+        self,
+        path: &bindings::path,
+        root: *const bindings::path,
+        buffer: &mut [u8],
+    ) -> Result<Option<usize>> {
+        let start = buffer.as_mut_ptr();
+        // SAFETY: `symbol::Functions::find` gives the address of `__d_path` to this call and no other; it writes into the buffer only.
+        let found = unsafe {
+            evf_call(
+                self.0,
+                ptr::from_ref(path) as usize,
+                root as usize,
+                start as usize,
+                buffer.len(),
+            )
+        } as *mut u8;
+        if found.is_null() {
+            return Ok(None);
+        }
+        let found = kernel::error::from_err_ptr(found)?;
+        Ok(Some(found as usize - start as usize))
+    }
+
     /// `int force_sig_seccomp(int syscall, int reason, bool force_coredump)` on this function.
     pub(crate) fn force_sig_seccomp(self, nr: u32, reason: u16, force_coredump: bool) {
         // SAFETY: `symbol::Functions::find` gives the address of `force_sig_seccomp` to this call and no other.
@@ -45,6 +149,7 @@ impl Function {
                 nr as usize,
                 usize::from(reason),
                 usize::from(force_coredump),
+                0,
             )
         };
     }
@@ -55,14 +160,14 @@ impl Function {
         let code = bindings::PTRACE_EVENT_SECCOMP << 8 | bindings::SIGTRAP;
         // SAFETY: `symbol::Functions::find` gives the address of `ptrace_notify` to this call and no other. Called from the hook in the syscall
         // entry, where seccomp does the same: in process context, without locks.
-        unsafe { evf_call(self.0, code as usize, usize::from(message), 0) };
+        unsafe { evf_call(self.0, code as usize, usize::from(message), 0, 0) };
     }
 
     /// `void security_task_free(struct task_struct *task)` on this function.
     pub(crate) fn security_task_free(self, task: Task) {
         // SAFETY: `symbol::Functions::find` gives the address of `security_task_free` to this call and no other; the task is one whose
         // security_task_alloc has just succeeded and of which the caller, copy_process, will hear that it has failed.
-        unsafe { evf_call(self.0, task.as_ptr() as usize, 0, 0) };
+        unsafe { evf_call(self.0, task.as_ptr() as usize, 0, 0, 0) };
     }
 }
 
@@ -70,10 +175,24 @@ impl Function {
 #[derive(Clone, Copy)]
 pub(crate) struct Trampoline(pub(crate) unsafe extern "C" fn());
 
-/// Directs `function` through `trampoline`, as hook number `index`.
-pub(crate) fn hook(index: usize, function: Function, trampoline: Trampoline) -> Result {
-    // SAFETY: A trampoline keeps to the calling convention of a patched function entry.
-    to_result(unsafe { evf_hook(index as u32, function.0, trampoline.0 as usize) })
+/// Numbers that [`hook`] takes.
+pub(crate) fn hooks_max() -> usize {
+    // SAFETY: No requirements.
+    let max = unsafe { evf_hooks_max() } as usize;
+    max.min(u64::BITS as usize)
+}
+
+/// Directs all `functions` through `trampoline`, as hook number `index`, or none.
+pub(crate) fn hook(index: usize, functions: &[Function], trampoline: Trampoline) -> Result {
+    // SAFETY: A trampoline keeps to the calling convention of a patched function entry. The addresses are only read, and are as many as we say.
+    to_result(unsafe {
+        evf_hook(
+            index as u32,
+            functions.as_ptr().cast(),
+            functions.len() as u32,
+            trampoline.0 as usize,
+        )
+    })
 }
 
 /// Undoes [`hook`].
@@ -87,4 +206,24 @@ pub(crate) fn quiesce() {
     // SAFETY: Called in the module's exit, which may sleep.
     unsafe { synchronize_rcu_tasks() };
     rcu::rcu_barrier();
+}
+
+/// What the roots of layers need to be given up; dropped when no domain is left.
+pub(crate) struct Roots(());
+
+impl Roots {
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub(crate) fn new() -> Result<Roots> {
+        // SAFETY: Called once, by the module's init.
+        to_result(unsafe { evf_roots_init() }).map(|()| Roots(()))
+    }
+}
+
+impl Drop for Roots {
+    fn drop(&mut self) {
+        // SAFETY: Pairs with `new`. The hooks are gone and `quiesce` has run: no domain is left to give up a root.
+        unsafe { evf_roots_exit() };
+    }
 }

@@ -82,6 +82,15 @@ impl Task {
         unsafe { evf_take_no_new_privs(self.as_ptr().cast()) };
     }
 
+    /// Whether both are threads of one process.
+    pub(crate) fn is_of_process_of(self, other: Task) -> bool {
+        // SAFETY: Both are valid; a task keeps its signal struct until it is freed, except that it is null once the task has been released.
+        unsafe {
+            let (mine, others) = ((*self.as_ptr()).signal, (*other.as_ptr()).signal);
+            !mine.is_null() && ptr::eq(mine, others)
+        }
+    }
+
     /// Its thread id as the caller sees it; 0 if it has ended meanwhile.
     pub(crate) fn id(self) -> u32 {
         self.id_of(bindings::pid_type_PIDTYPE_PID)

@@ -5,7 +5,7 @@
 //! io_uring cancelled, before the first instruction of the new program. What exec reads by name (the program, its interpreter) comes before it.
 #![allow(unsafe_code)]
 
-use super::AttachPoint;
+use crate::attach::{AttachPoint, Hook, Need};
 use crate::ffi::{Answer, Trampoline};
 use crate::task;
 
@@ -14,8 +14,9 @@ extern "C" {
 }
 
 pub(super) const COMMITTED: AttachPoint = AttachPoint {
-    symbol: c"security_bprm_committed_creds",
+    hooks: &[Hook::own(c"security_bprm_committed_creds")],
     trampoline: Trampoline(evf_tramp_committed_creds),
+    needed_by: Need::FILTERS,
 };
 
 /// void security_bprm_committed_creds(const struct linux_binprm *bprm), by a task with the mark.

@@ -9,7 +9,7 @@ use filters::event::Event;
 use kernel::bindings;
 use uapi::record::{VfsGetname, FLAG_EMPTY, ORIGIN_KERNEL, ORIGIN_USER};
 
-use super::AttachPoint;
+use crate::attach::{AttachPoint, Hook, Need};
 use crate::ffi::{self, Filename, Trampoline};
 use crate::{enforce, event};
 
@@ -19,13 +19,15 @@ extern "C" {
 }
 
 pub(super) const USER: AttachPoint = AttachPoint {
-    symbol: c"do_getname",
+    hooks: &[Hook::own(c"do_getname")],
     trampoline: Trampoline(evf_tramp_getname),
+    needed_by: Need::events(&[Event::VfsGetname]),
 };
 
 pub(super) const KERNEL: AttachPoint = AttachPoint {
-    symbol: c"do_getname_kernel",
+    hooks: &[Hook::own(c"do_getname_kernel")],
     trampoline: Trampoline(evf_tramp_getname_kernel),
+    needed_by: Need::events(&[Event::VfsGetname]),
 };
 
 const WORDS: usize = size_of::<VfsGetname>() / 4;
@@ -86,7 +88,9 @@ fn judge(name: Filename, origin: u32, flags: u32) -> *mut bindings::filename {
         words.0[PATH_LEN] = path.len() as u32;
         event::decide(domain, Event::VfsGetname, &words.0, &[path])
     });
-    match decision.map_or(Ok(()), |decision| enforce::name(decision, nr)) {
+    match decision.map_or(Ok(()), |decision| {
+        enforce::refusable(decision, Event::VfsGetname, nr)
+    }) {
         Ok(()) => name.0,
         Err(errno) => {
             // SAFETY: As above; `path` is not used any more.

@@ -4,7 +4,7 @@
 
 use kernel::prelude::*;
 
-use super::AttachPoint;
+use crate::attach::{AttachPoint, Hook, Need};
 use crate::control;
 use crate::ffi::{Answer, ModulePin, Trampoline};
 
@@ -13,8 +13,9 @@ extern "C" {
 }
 
 pub(super) const PRCTL: AttachPoint = AttachPoint {
-    symbol: c"security_task_prctl",
+    hooks: &[Hook::own(c"security_task_prctl")],
     trampoline: Trampoline(evf_tramp_task_prctl),
+    needed_by: Need::MODULE,
 };
 
 /// int security_task_prctl(int option, unsigned long arg2, ...), for our option, by any task.

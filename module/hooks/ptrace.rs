@@ -9,7 +9,7 @@
 use kernel::bindings;
 use kernel::prelude::*;
 
-use super::AttachPoint;
+use crate::attach::{AttachPoint, Hook, Need};
 use crate::ffi::{Answer, Task, Trampoline};
 use crate::task::process_at_least_as_confined;
 
@@ -19,13 +19,15 @@ extern "C" {
 }
 
 pub(super) const ACCESS_CHECK: AttachPoint = AttachPoint {
-    symbol: c"security_ptrace_access_check",
+    hooks: &[Hook::own(c"security_ptrace_access_check")],
     trampoline: Trampoline(evf_tramp_ptrace_access_check),
+    needed_by: Need::FILTERS,
 };
 
 pub(super) const TRACEME: AttachPoint = AttachPoint {
-    symbol: c"security_ptrace_traceme",
+    hooks: &[Hook::own(c"security_ptrace_traceme")],
     trampoline: Trampoline(evf_tramp_ptrace_traceme),
+    needed_by: Need::FILTERS,
 };
 
 fn answer(traced: Option<Task>, tracer: Option<Task>) -> Answer {

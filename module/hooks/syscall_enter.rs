@@ -8,7 +8,7 @@ use filters::stack::Decision;
 use filters::verdict::Action;
 use uapi::record::SyscallEnter;
 
-use super::AttachPoint;
+use crate::attach::{AttachPoint, Hook, Need};
 use crate::enforce::{self, Flow};
 use crate::event;
 use crate::ffi::{self, Answer, Trampoline};
@@ -18,8 +18,9 @@ extern "C" {
 }
 
 pub(super) const PERMIT: AttachPoint = AttachPoint {
-    symbol: c"__seccomp_permit_syscall",
+    hooks: &[Hook::own(c"__seccomp_permit_syscall")],
     trampoline: Trampoline(evf_tramp_permit_syscall),
+    needed_by: Need::FILTERS,
 };
 
 const WORDS: usize = size_of::<SyscallEnter>() / 4;

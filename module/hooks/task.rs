@@ -5,7 +5,7 @@
 use kernel::bindings;
 use kernel::prelude::*;
 
-use super::AttachPoint;
+use crate::attach::{AttachPoint, Hook, Need};
 use crate::ffi::{self, Answer, Task, Trampoline};
 use crate::symbol::Functions;
 use crate::task;
@@ -17,18 +17,21 @@ extern "C" {
 }
 
 pub(super) const ALLOC: AttachPoint = AttachPoint {
-    symbol: c"security_task_alloc",
+    hooks: &[Hook::own(c"security_task_alloc")],
     trampoline: Trampoline(evf_tramp_task_alloc),
+    needed_by: Need::FILTERS,
 };
 
 pub(super) const WAKE_UP_NEW: AttachPoint = AttachPoint {
-    symbol: c"wake_up_new_task",
+    hooks: &[Hook::own(c"wake_up_new_task")],
     trampoline: Trampoline(evf_tramp_wake_up_new_task),
+    needed_by: Need::FILTERS,
 };
 
 pub(super) const FREE: AttachPoint = AttachPoint {
-    symbol: c"security_task_free",
+    hooks: &[Hook::own(c"security_task_free")],
     trampoline: Trampoline(evf_tramp_task_free),
+    needed_by: Need::FILTERS,
 };
 
 /// int security_task_alloc(struct task_struct *task, u64 clone_flags), after it has returned, called by a task with the mark.

@@ -58,6 +58,44 @@ pub const ORIGIN_KERNEL: u32 = 1;
 /// Our own bit: the kernel's `LOOKUP_EMPTY` (`include/linux/namei.h`) has had several values, the module translates it.
 pub const FLAG_EMPTY: u32 = 1;
 
+/// Record of `vfs.pick`, `vfs.walk` and `fd.receive`: an object of a file system, and what is about to happen to it.
+///
+/// Its strings are the object's path and, for `vfs.pick`, the path of the other end of a rename or link, and the name of an extended attribute. The
+/// numbers that its words can hold are named in `filters::object`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Object {
+    /// The system call on whose behalf it happens.
+    pub syscall: SeccompData,
+    /// `vfs.pick`: what is done, one of `filters::object::action`. `vfs.walk`: the kind of step, one of
+    /// `filters::object::step`. `fd.receive`: zero.
+    pub action: u32,
+    /// How the object is opened or was opened: bits of `filters::object::access`.
+    pub access: u32,
+    /// Its type: `S_IFMT` of its mode, shifted down by twelve; what it is going to be if it does not exist yet.
+    pub kind: u32,
+    /// Bits of `filters::object::flag`.
+    pub flags: u32,
+    /// The device of its file system, as `stat` reports it to 64-bit programs (`st_dev`).
+    pub dev: u32,
+    /// The magic number of its file system, as `statfs` reports it.
+    pub fs: u32,
+    /// Its inode number; zero if it does not exist yet.
+    pub ino: u64,
+    /// Its owner, as the caller's user namespace names it. That of an object that does not exist yet is zero, as are all fields below.
+    pub uid: u32,
+    /// Its group.
+    pub gid: u32,
+    /// Its mode without the type.
+    pub mode: u32,
+    /// Number of its hard links.
+    pub nlink: u32,
+    /// The mode that it is going to have: for `create`, `mkdir`, `mknod` and `chmod`.
+    pub new_mode: u32,
+    /// Whether it lies beneath the root that the layer was attached under: 1, or 0. Differs from layer to layer.
+    pub reachable: u32,
+}
+
 const _: () = {
     assert!(size_of::<SeccompData>() == 64);
     assert!(offset_of!(SeccompData, instruction_pointer) == 8);
@@ -67,4 +105,7 @@ const _: () = {
     assert!(offset_of!(VfsGetname, origin) == 64);
     assert!(offset_of!(VfsGetname, flags) == 68);
     assert!(offset_of!(VfsGetname, path_len) == 72);
+    assert!(size_of::<Object>() == 120);
+    assert!(offset_of!(Object, ino) == 88);
+    assert!(offset_of!(Object, reachable) == 116);
 };

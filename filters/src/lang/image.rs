@@ -8,6 +8,7 @@ use crate::image::{HEADER_BYTES, MAGIC, PROGRAM_HEADER_BYTES};
 use crate::insn::{Insn, INSN_BYTES};
 use crate::policy::Policy;
 use crate::refusal::{Reason, Refusal};
+use crate::scope::Scopes;
 
 /// One program before it is written: instructions, and the constants that they name by index.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -36,6 +37,7 @@ pub struct Code {
 #[derive(Clone, Debug, Default)]
 pub struct Builder {
     programs: u32,
+    scopes: Scopes,
     body: Vec<u8>,
 }
 
@@ -43,6 +45,12 @@ impl Builder {
     /// An image without programs.
     pub fn new() -> Builder {
         Builder::default()
+    }
+
+    /// Sets the scopes.
+    #[must_use]
+    pub fn scopes(self, scopes: Scopes) -> Builder {
+        Builder { scopes, ..self }
     }
 
     /// Adds a program.
@@ -80,7 +88,7 @@ impl Builder {
     /// The image.
     pub fn build(self) -> Vec<u8> {
         let size = (HEADER_BYTES + self.body.len()) as u32;
-        let header = [MAGIC, size, self.programs, 0];
+        let header = [MAGIC, size, self.programs, self.scopes.bits()];
         let mut image: Vec<u8> = header.iter().flat_map(|word| word.to_le_bytes()).collect();
         image.extend(&self.body);
         image

@@ -132,9 +132,12 @@ impl Map {
                 table,
                 field,
                 rules,
-            }) => record
-                .string(usize::from(*field))
-                .and_then(|text| program.table(*table as usize)?.lookup(text))
+            }) => program
+                .table(*table as usize)
+                .and_then(|table| {
+                    let found = record.look(usize::from(*field), |text| table.lookup(text));
+                    found.ok()?
+                })
                 .and_then(|value| rules.get((value as usize).checked_sub(1)?))
                 .and_then(|&rule| self.rules.get(rule as usize)),
             None => None,

@@ -20,16 +20,18 @@ const CRATES: [(&str, &[&str]); 8] = [
 ];
 
 /// The parts of the module, by how far they are from the root: an arrow leads to a higher number.
-const RANKS: [(&str, u32); 14] = [
+const RANKS: [(&str, u32); 16] = [
     ("evfilter_main", 0),
     ("hooks", 1),
     ("control", 2),
+    ("object", 2),
     ("task", 3),
     ("event", 3),
     ("events", 3),
     ("enforce", 3),
     ("stats", 3),
     ("trace", 3),
+    ("attach", LEAVES),
     ("domain", LEAVES),
     ("filter", LEAVES),
     ("symbol", LEAVES),

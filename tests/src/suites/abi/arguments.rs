@@ -62,7 +62,7 @@ fn info_tells_version_and_limits() {
     assert_eq!(info.abi, ABI_VERSION);
     assert_eq!(info.security_sequence, SECURITY_SEQUENCE);
     assert_eq!(info.layers, 0);
-    assert_eq!(info.events, 0b11);
+    assert_eq!(info.events, 0b1_1111);
     assert_eq!(info.max_layers as usize, MAX_LAYERS);
     assert_eq!(info.max_insns as usize, MAX_INSNS);
     assert_eq!(info.max_image as usize, MAX_IMAGE_BYTES);

@@ -68,9 +68,10 @@ const ROWS: &[Row] = &[
         "a length does not fit",
         || patched(2, 2),
     ),
-    Row("header_reserved", ENOEXEC, "reserved", || patched(3, 1)),
-    Row("unknown_event_2", EOPNOTSUPP, "unknown event 2", || {
-        patched(4, 2)
+    // The lowest two bits name scopes.
+    Row("header_reserved", ENOEXEC, "reserved", || patched(3, 4)),
+    Row("unknown_event_5", EOPNOTSUPP, "unknown event 5", || {
+        patched(4, 5)
     }),
     Row(
         "unknown_event_max",

@@ -1,0 +1,277 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Attaching: the kernel functions that a filter needs are directed to their handlers when the first such filter is loaded, and only then. They
+//! stay so until the module goes.
+//!
+//! That they exist and can be traced is found out when the module is loaded: a kernel on which one is missing does not get it.
+
+use core::ffi::CStr;
+
+use filters::event::Event;
+use filters::scope::Scopes;
+use kernel::prelude::*;
+use kernel::sync::SetOnce;
+
+use crate::ffi::{self, Answer, Arguments, Function, Trampoline};
+use crate::symbol;
+
+/// Functions that lead through one trampoline, and whose filters need them.
+pub(crate) struct AttachPoint {
+    pub(crate) hooks: &'static [Hook],
+    pub(crate) trampoline: Trampoline,
+    pub(crate) needed_by: Need,
+}
+
+/// One kernel function that is hooked.
+#[derive(Clone, Copy)]
+pub(crate) struct Hook {
+    pub(crate) symbol: &'static CStr,
+    /// What answers for it, if its trampoline is shared with others; a trampoline of its own has its handler inside.
+    pub(crate) handler: Option<Handler>,
+}
+
+/// Answers for a function whose arguments these are.
+pub(crate) type Handler = fn(&Arguments) -> Answer;
+
+impl Hook {
+    /// A place in a list that is being put together.
+    pub(crate) const fn none() -> Hook {
+        Hook::own(c"")
+    }
+
+    /// A function with a trampoline of its own.
+    pub(crate) const fn own(symbol: &'static CStr) -> Hook {
+        Hook {
+            symbol,
+            handler: None,
+        }
+    }
+
+    /// A function whose trampoline is shared.
+    pub(crate) const fn shared(symbol: &'static CStr, handler: Handler) -> Hook {
+        Hook {
+            symbol,
+            handler: Some(handler),
+        }
+    }
+}
+
+/// What filters need attach points for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Need {
+    /// Bit by event number.
+    events: u32,
+    scopes: u32,
+    kind: Kind,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// By nobody in particular: attached with the module.
+    Module,
+    /// By every filter.
+    Filters,
+    /// By some.
+    Some,
+}
+
+impl Need {
+    /// The module itself.
+    pub(crate) const MODULE: Need = Need {
+        events: 0,
+        scopes: 0,
+        kind: Kind::Module,
+    };
+
+    /// Every filter: what keeps tasks under their domains.
+    pub(crate) const FILTERS: Need = Need {
+        kind: Kind::Filters,
+        ..Need::MODULE
+    };
+
+    /// Filters with programs for these events.
+    pub(crate) const fn events(events: &[Event]) -> Need {
+        let mut bits = 0;
+        let mut rest = events;
+        while let [event, tail @ ..] = rest {
+            bits |= 1 << event.number();
+            rest = tail;
+        }
+        Need {
+            events: bits,
+            kind: Kind::Some,
+            ..Need::MODULE
+        }
+    }
+
+    /// Filters with these scopes.
+    pub(crate) const fn scopes(scopes: Scopes) -> Need {
+        Need {
+            scopes: scopes.bits(),
+            kind: Kind::Some,
+            ..Need::MODULE
+        }
+    }
+
+    /// What one filter needs.
+    pub(crate) fn of(events: u32, scopes: Scopes) -> Need {
+        Need {
+            events,
+            scopes: scopes.bits(),
+            kind: Kind::Filters,
+        }
+    }
+
+    /// Whether an attach point with this need is needed by a filter that needs `filter`.
+    fn is_met_by(self, filter: Need) -> bool {
+        match self.kind {
+            Kind::Module => filter.kind == Kind::Module,
+            Kind::Filters => filter.kind == Kind::Filters,
+            Kind::Some => self.events & filter.events != 0 || self.scopes & filter.scopes != 0,
+        }
+    }
+}
+
+/// Functions of all attach points, at most.
+const MAX_FUNCTIONS: usize = 96;
+
+/// All attach points, in the order of attaching, and where their functions lie, in the same order.
+struct Found {
+    points: &'static [AttachPoint],
+    functions: [Function; MAX_FUNCTIONS],
+    /// Shared functions by address, ascending.
+    shared: [(Function, Option<Handler>); MAX_FUNCTIONS],
+}
+
+static FOUND: SetOnce<Found> = SetOnce::new();
+
+/// Finds the functions of all attach points; once, when the module is loaded.
+///
+/// # Errors
+///
+/// `ENOENT` if a function is missing, `EINVAL` if it cannot be traced, `EOPNOTSUPP` if the compiler has made copies of it. One line in the kernel log
+/// names it.
+pub(crate) fn find(points: &'static [AttachPoint]) -> Result {
+    let mut found = Found {
+        points,
+        functions: [Function::NONE; MAX_FUNCTIONS],
+        shared: [(Function::NONE, None); MAX_FUNCTIONS],
+    };
+    let hooks = points.iter().flat_map(|point| point.hooks);
+    if points.len() > ffi::hooks_max() || hooks.clone().count() > MAX_FUNCTIONS {
+        pr_err!("not loaded: more attach points than there is room for\n");
+        return Err(ENOSPC);
+    }
+    let places = found.functions.iter_mut().zip(&mut found.shared);
+    for (hook, (function, shared)) in hooks.zip(places) {
+        *function = symbol::find_traceable(hook.symbol)?;
+        if hook.handler.is_some() {
+            *shared = (*function, hook.handler);
+        }
+    }
+    sort(&mut found.shared);
+    FOUND.populate(found);
+    Ok(())
+}
+
+/// By insertion, which for a few dozen is all it takes: the library's sort brings code that the kernel's stack checker does not follow.
+fn sort(shared: &mut [(Function, Option<Handler>)]) {
+    for end in 1..shared.len() {
+        let mut at = end;
+        while at > 0 && shared[at - 1].0 > shared[at].0 {
+            shared.swap(at - 1, at);
+            at -= 1;
+        }
+    }
+}
+
+/// What answers for the shared function that was entered shortly before `site`.
+pub(crate) fn handler_at(site: usize) -> Option<Handler> {
+    let shared = &FOUND.as_ref()?.shared;
+    let after = shared.partition_point(|(function, _)| !function.lies_behind(site));
+    let (function, handler) = shared.get(after.checked_sub(1)?)?;
+    handler.filter(|_| function.was_entered_at(site))
+}
+
+/// Attaches what is needed and is not attached yet.
+///
+/// # Errors
+///
+/// `EBUSY` if somebody else directs one of the functions (a BPF trampoline) or ftrace is switched off; one line in the kernel log names the function. What
+/// was attached before stays.
+pub(crate) fn need(need: Need) -> Result {
+    let found = FOUND.as_ref().ok_or(EINVAL)?;
+    let mut attached = ffi::attached();
+    for (index, point, functions) in found.each() {
+        if point.needed_by.is_met_by(need) && *attached >> index & 1 == 0 {
+            ffi::hook(index, functions, point.trampoline)
+                .inspect_err(|error| point.blame(index, functions, *error))?;
+            *attached |= 1 << index;
+        }
+    }
+    Ok(())
+}
+
+impl Found {
+    /// Each attach point with its number and its functions.
+    fn each(&self) -> impl Iterator<Item = (usize, &'static AttachPoint, &[Function])> {
+        let mut rest = &self.functions[..];
+        self.points.iter().enumerate().map(move |(index, point)| {
+            let (functions, behind) = rest.split_at(point.hooks.len());
+            rest = behind;
+            (index, point, functions)
+        })
+    }
+}
+
+impl AttachPoint {
+    /// Says in the kernel log which function cannot be hooked.
+    fn blame(&self, index: usize, functions: &[Function], error: Error) {
+        for (hook, function) in self.hooks.iter().zip(functions) {
+            let symbol = hook.symbol;
+            // One by one they tell which of them it is.
+            match ffi::hook(index, core::slice::from_ref(function), self.trampoline) {
+                Ok(()) => {
+                    if ffi::unhook(index, self.trampoline).is_err() {
+                        pr_err!("{symbol:?} cannot be released\n");
+                    }
+                }
+                Err(error) if error == EBUSY => {
+                    pr_err!("{symbol:?} is taken by somebody else, or ftrace is off\n");
+                }
+                Err(error) => pr_err!("{symbol:?} cannot be hooked: {error:?}\n"),
+            }
+        }
+        pr_err!("a filter cannot have what it needs: {error:?}\n");
+    }
+}
+
+/// The attached hooks; dropping it detaches them.
+pub(crate) struct Attached(());
+
+impl Attached {
+    /// Attaches what the module itself needs.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`need`].
+    pub(crate) fn new() -> Result<Attached> {
+        let attached = Attached(());
+        need(Need::MODULE)?;
+        Ok(attached)
+    }
+}
+
+impl Drop for Attached {
+    fn drop(&mut self) {
+        let mut attached = ffi::attached();
+        for (index, point, _) in FOUND.as_ref().into_iter().flat_map(Found::each) {
+            if *attached >> index & 1 != 0 && ffi::unhook(index, point.trampoline).is_err() {
+                let symbol = point.hooks[0].symbol;
+                pr_err!("{symbol:?} and what goes with it cannot be released\n");
+            }
+        }
+        *attached = 0;
+        drop(attached);
+        ffi::quiesce();
+    }
+}

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Whom signals and UNIX sockets reach.
+
+use core::ptr::NonNull;
+
+use kernel::prelude::*;
+use kernel::sync::{rcu, ArcBorrow};
+
+use super::slot::borrow;
+use super::Task;
+use crate::domain::Domain;
+
+extern "C" {
+    fn evf_all_of_pid(
+        pid: *mut c_void,
+        kind: u32,
+        look: unsafe extern "C" fn(*mut c_void, *const c_void) -> bool,
+        arg: *const c_void,
+    ) -> bool;
+    fn evf_is_abstract(sock: *const c_void) -> bool;
+    fn evf_unix_sock(socket: *const c_void) -> *mut c_void;
+    fn evf_domain_of_sock(sock: *const c_void) -> *const c_void;
+    fn evf_sock_slot_set(sock: *const c_void, slot: *mut c_void);
+}
+
+/// A socket that a hook is told of.
+#[derive(Clone, Copy)]
+pub(crate) struct Sock(NonNull<c_void>);
+
+impl Sock {
+    /// # Safety
+    ///
+    /// `sock` must be null or a `struct sock *` that is valid as long as the value is used.
+    pub(crate) unsafe fn from_raw(sock: *mut c_void) -> Option<Sock> {
+        NonNull::new(sock).map(Sock)
+    }
+
+    /// Whether it is a UNIX socket with an abstract address. For UNIX sockets only.
+    pub(crate) fn is_abstract(self) -> bool {
+        // SAFETY: Valid, and UNIX: only hooks of UNIX sockets ask.
+        unsafe { evf_is_abstract(self.0.as_ptr()) }
+    }
+
+    pub(super) fn give(self, slot: *mut c_void) {
+        // SAFETY: Valid; the slot is null or the caller's to give.
+        unsafe { evf_sock_slot_set(self.0.as_ptr(), slot) };
+    }
+}
+
+/// The UNIX socket behind a `struct socket *`.
+///
+/// # Safety
+///
+/// `socket` must be one, and valid or null.
+pub(crate) unsafe fn unix_sock(socket: *const c_void) -> Option<Sock> {
+    if socket.is_null() {
+        return None;
+    }
+    // SAFETY: Required of the caller.
+    unsafe { Sock::from_raw(evf_unix_sock(socket)) }
+}
+
+/// The domain under which a socket was bound.
+pub(crate) fn domain_of_sock<'r>(
+    sock: Sock,
+    _rcu: &'r rcu::Guard,
+) -> Option<ArcBorrow<'r, Domain>> {
+    // SAFETY: The RCU read lock is held; Slot: the slot owns the reference.
+    unsafe { borrow(evf_domain_of_sock(sock.0.as_ptr())) }
+}
+
+/// Strikes out a socket that goes.
+pub(crate) fn forget_sock(sock: Sock) {
+    sock.give(core::ptr::null_mut());
+}
+
+/// Whether `look` holds for every task that `pid` names in the way of `kind`.
+///
+/// # Safety
+///
+/// `pid` must be null or a valid `struct pid *`, and the RCU read lock held.
+pub(crate) unsafe fn all_of_pid(pid: *mut c_void, kind: u32, look: fn(Task) -> bool) -> bool {
+    /// # Safety
+    ///
+    /// `task` must be valid and `look` point to a `fn(Task) -> bool`.
+    unsafe extern "C" fn call(task: *mut c_void, look: *const c_void) -> bool {
+        // SAFETY: `look` is the function given below; the list walk hands us a valid task.
+        unsafe {
+            let look = *look.cast::<fn(Task) -> bool>();
+            Task::from_raw(task.cast()).is_some_and(look)
+        }
+    }
+    // SAFETY: Required of the caller; `call` gets what it expects.
+    unsafe { evf_all_of_pid(pid, kind, call, core::ptr::from_ref(&look).cast()) }
+}

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Opening, executing and mapping.
+#![allow(unsafe_code)]
+
+use filters::object::{access, action};
+
+use super::{answer, simple};
+use crate::attach::Hook;
+use crate::ffi::{Answer, Arguments, File, Place};
+use crate::object::Deed;
+
+pub(super) const HOOKS: &[Hook] = &[
+    Hook::shared(c"security_file_open", opened),
+    Hook::shared(c"vfs_open", opened_as_path),
+    Hook::shared(c"security_bprm_check", executed),
+    Hook::shared(c"security_mmap_file", mapped),
+    Hook::shared(c"security_file_mprotect", reprotected),
+    Hook::shared(c"security_uring_cmd", commanded),
+];
+
+/// `include/uapi/asm-generic/mman-common.h`
+const PROT_EXEC: u32 = 4;
+
+fn open<'h>(file: &File<'h>, place: Option<Place<'h>>) -> Answer {
+    let how = file.access();
+    if how.backing {
+        return Answer::CONTINUE;
+    }
+    answer(place.map(|place| Deed {
+        access: how.access,
+        flags: how.flags,
+        ..Deed::pick(action::OPEN, place)
+    }))
+}
+
+/// int security_file_open(struct file *file)
+fn opened(arguments: &Arguments) -> Answer {
+    // SAFETY: As the function is declared.
+    match unsafe { arguments.file(0) } {
+        Some(file) => open(&file, file.place()),
+        None => Answer::CONTINUE,
+    }
+}
+
+/// int vfs_open(const struct path *path, struct file *file): descriptors for a mere place pass `security_file_open` by.
+fn opened_as_path(arguments: &Arguments) -> Answer {
+    // SAFETY: As the function is declared. The file does not know its path yet.
+    let (path, file) = unsafe { (arguments.path(0), arguments.file(1)) };
+    match file {
+        Some(file) if file.access().access & access::PATH != 0 => {
+            let place = path.map(|path| Deed {
+                access: access::PATH,
+                ..Deed::pick(action::OPEN, path)
+            });
+            answer(place)
+        }
+        _ => Answer::CONTINUE,
+    }
+}
+
+/// int security_bprm_check(struct linux_binprm *bprm): for the program, and again for the interpreter of a script.
+fn executed(arguments: &Arguments) -> Answer {
+    // SAFETY: As the function is declared.
+    let file = unsafe { arguments.file_of_bprm(0) };
+    answer(file.as_ref().and_then(File::place).map(|place| Deed {
+        access: access::EXEC,
+        ..Deed::pick(action::EXEC, place)
+    }))
+}
+
+/// int security_mmap_file(struct file *file, unsigned long prot, unsigned long flags)
+fn mapped(arguments: &Arguments) -> Answer {
+    // SAFETY: As the function is declared; anonymous memory has no file.
+    map(unsafe { arguments.file(0) }, arguments.number(1))
+}
+
+/// int security_file_mprotect(struct vm_area_struct *vma, unsigned long reqprot, unsigned long prot)
+fn reprotected(arguments: &Arguments) -> Answer {
+    // SAFETY: As the function is declared.
+    map(unsafe { arguments.file_of_vma(0) }, arguments.number(1))
+}
+
+fn map(file: Option<File<'_>>, protection: u32) -> Answer {
+    let Some(file) = file.filter(|_| protection & PROT_EXEC != 0) else {
+        return Answer::CONTINUE;
+    };
+    answer(file.place().map(|place| Deed {
+        access: access::EXEC,
+        ..Deed::pick(action::MAP, place)
+    }))
+}
+
+/// int security_uring_cmd(struct io_uring_cmd *ioucmd)
+fn commanded(arguments: &Arguments) -> Answer {
+    // SAFETY: As the function is declared.
+    let file = unsafe { arguments.file_of_uring_cmd(0) };
+    simple(action::URING_CMD, file.as_ref().and_then(File::place))
+}

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Objects of file systems: what the kernel knows of one, where it lies, and where a walk stands. Here are the structs that the kernel keeps to itself:
+ * struct mount from fs/mount.h, struct nameidata cut out of fs/namei.c when the module is built, so that both are the running kernel's own.
+ */
+#include <linux/binfmts.h>
+#include <linux/cred.h>
+#include <linux/dcache.h>
+#include <linux/fs.h>
+#include <linux/fs_struct.h>
+#include <linux/io_uring/cmd.h>
+#include <linux/kdev_t.h>
+#include <linux/mm.h>
+#include <linux/mount.h>
+#include <linux/namei.h>
+#include <linux/nsproxy.h>
+#include <linux/sched.h>
+#include <linux/uidgid.h>
+#include "mount.h"
+#include "nameidata.h"
+#include "shim.h"
+
+static_assert(offsetof(struct evf_attributes, ino) == 16 && sizeof(struct evf_attributes) == 40);
+
+/* What the record says of the object at @dentry; of one that does not exist yet, what it is going to be. Also in RCU walk. */
+void evf_describe(const struct dentry *dentry, unsigned int new_mode, struct evf_attributes *to)
+{
+	const struct inode *inode = READ_ONCE(dentry->d_inode);
+	const struct super_block *sb = dentry->d_sb;
+
+	to->dev = new_encode_dev(sb->s_dev);
+	to->fs = (u32)sb->s_magic;
+	if (!inode) {
+		to->kind = (new_mode & S_IFMT) >> 12;
+		to->flags |= EVF_OBJECT_NEW;
+		return;
+	}
+	to->kind = (inode->i_mode & S_IFMT) >> 12;
+	to->ino = inode->i_ino;
+	to->uid = from_kuid_munged(current_user_ns(), inode->i_uid);
+	to->gid = from_kgid_munged(current_user_ns(), inode->i_gid);
+	to->mode = inode->i_mode & ~S_IFMT;
+	to->nlink = inode->i_nlink;
+}
+
+/* Whether a mount is the kernel's own: of a file system that nobody can mount, or a layer below a stacked one. No name leads there. */
+bool evf_mount_is_internal(struct vfsmount *mnt)
+{
+	return (mnt->mnt_sb->s_flags & SB_NOUSER) || READ_ONCE(real_mount(mnt)->mnt_ns) == MNT_NS_INTERNAL;
+}
+
+/*
+ * The mounts of the caller's mount namespace that show the file system of @dentry, with a reference to each, and how many there are (of which @max are
+ * given). @internal tells whether the object is one of the kernel's own, see above: a stacked file system (overlayfs) works on its layers with
+ * the credentials of who mounted it.
+ */
+unsigned int evf_mounts_of(const struct dentry *dentry, struct vfsmount **mounts, unsigned int max, seqlock_t *lock, bool *internal)
+{
+	bool stacked = current->cred != current->real_cred;
+	const struct nsproxy *namespaces = current->nsproxy;
+	struct super_block *sb = dentry->d_sb;
+	unsigned int n = 0;
+	struct mount *m;
+
+	*internal = sb->s_flags & SB_NOUSER;
+	read_seqlock_excl(lock);
+	for (m = sb->s_mounts; m; m = m->mnt_next_for_sb) {
+		if (m->mnt_ns == MNT_NS_INTERNAL)
+			*internal |= stacked;
+		else if (namespaces && m->mnt_ns == namespaces->mnt_ns && n++ < max)
+			mounts[n - 1] = mntget(&m->mnt);
+	}
+	read_sequnlock_excl(lock);
+	return n;
+}
+
+/* The name of a directory that is to be looked through: whether the walk in progress stands at the directory @inode, and where that is. */
+bool evf_walk_searches(const struct inode *inode, struct evf_place *place)
+{
+	const struct nameidata *nd = current->nameidata;
+
+	if (!nd || nd->inode != inode)
+		return false;
+	*place = (struct evf_place){ nd->path.mnt, nd->path.dentry };
+	return true;
+}
+
+/* The same for a symbolic link that is to be followed. */
+bool evf_walk_follows(const struct dentry *dentry, struct evf_place *place)
+{
+	const struct nameidata *nd = current->nameidata;
+	const struct saved *last;
+
+	if (!nd || !nd->depth)
+		return false;
+	last = nd->stack + nd->depth - 1;
+	if (last->link.dentry != dentry)
+		return false;
+	*place = (struct evf_place){ last->link.mnt, last->link.dentry };
+	return true;
+}
+
+/* A name of the object behind @inode, with a reference, or NULL. */
+struct dentry *evf_name_of(struct inode *inode)
+{
+	return d_find_any_alias(inode);
+}
+
+struct evf_place evf_file_place(const struct file *file)
+{
+	return (struct evf_place){ file->f_path.mnt, file->f_path.dentry };
+}
+
+/* How a file is, or is about to be, open. */
+void evf_file_access(const struct file *file, struct evf_access *to)
+{
+	fmode_t mode = file->f_mode;
+	unsigned int flags = file->f_flags;
+
+	to->access = (mode & FMODE_READ ? EVF_ACCESS_READ : 0) | (mode & FMODE_WRITE ? EVF_ACCESS_WRITE : 0) |
+		     (flags & __FMODE_EXEC ? EVF_ACCESS_EXEC : 0) | (flags & O_PATH ? EVF_ACCESS_PATH : 0) |
+		     (flags & O_APPEND ? EVF_ACCESS_APPEND : 0);
+	to->flags = (flags & __O_TMPFILE ? EVF_OBJECT_TMPFILE : 0) |
+		    (flags & __FMODE_EXEC && current->in_execve ? EVF_OBJECT_INTERPRETER : 0);
+	/* What a stacked file system opens below itself was judged above. */
+	to->backing = mode & FMODE_BACKING;
+}
+
+const struct file *evf_bprm_file(const struct linux_binprm *bprm)
+{
+	return bprm->file;
+}
+
+const struct file *evf_vma_file(const struct vm_area_struct *vma)
+{
+	return vma->vm_file;
+}
+
+const struct file *evf_uring_cmd_file(const struct io_uring_cmd *cmd)
+{
+	return cmd->file;
+}
+
+struct dentry *evf_sb_root(const struct super_block *sb)
+{
+	return sb->s_root;
+}
+
+struct dentry *evf_root_of_dentry(const struct dentry *dentry)
+{
+	return dentry->d_sb->s_root;
+}
