@@ -9,7 +9,13 @@
 //! item      = "policy" NAME
 //!           | "include" STRING
 //!           | "set" SET "=" element { "," element }
-//!           | "on" EVENT [ "arch" NAME ] "{" { rule [";"] } "}" .
+//!           | "on" EVENT [ "arch" NAME ] "{" { rule [";"] } "}"
+//!           | "paths" "{" { statement [";"] } "}"
+//!           | "scope" scope { "," scope } .
+//! statement = verb element { "," element }
+//!           | "default" ( "deny" [ ERRNO | NUMBER ] | "hidden" ) .
+//! verb      = "read" | "write" | "exec" | "connect" | "deny" | "hidden" .
+//! scope     = "signal" | "abstract" .
 //! rule      = verdict [ calls ] [ "when" ] condition
 //!           | verdict calls
 //!           | "default" verdict .
@@ -66,6 +72,7 @@ pub mod image;
 mod lexer;
 pub mod map;
 mod parser;
+mod paths;
 pub mod pattern;
 mod ranges;
 pub mod source;
@@ -133,11 +140,22 @@ pub fn compile(name: &str, source: &str, loader: &dyn Loader) -> Result<Compiled
         None => stem(name),
     };
     let mut map = Map::new(&policy_name);
-    let programs = check::check(&units, &sources, &mut map, &mut reports);
+    let resolved = check::check(&units, &sources, &mut map, &mut reports);
     if reports.errors() > 0 {
         return Err(reports.finish(&sources));
     }
-    let mut builder = image::Builder::new();
+    let mut programs = resolved.programs;
+    if let Some(block) = &resolved.paths {
+        match paths::expand(block, &mut map) {
+            Ok(expanded) => {
+                check::undecided(block, &expanded.deciding, &mut reports);
+                programs.extend(expanded.programs);
+            }
+            Err(failure) => reports.add(refused(failure, PLACES_MULTIPLY)),
+        }
+    }
+    programs.sort_by_key(Program::event);
+    let mut builder = image::Builder::new().scopes(units.scopes);
     for program in &programs {
         let event = program.event();
         if let Some(assembled) = generate(program, &mut map, &mut reports) {
@@ -208,6 +226,7 @@ impl Program {
         match self {
             Program::Calls(_) => Event::SyscallEnter,
             Program::Plain { event, .. } => *event,
+            Program::Places(places) => places.event,
         }
     }
 
@@ -215,6 +234,7 @@ impl Program {
         match self {
             Program::Calls(blocks) => blocks.native.default.span,
             Program::Plain { head, .. } => *head,
+            Program::Places(places) => places.head,
         }
     }
 }
@@ -225,14 +245,24 @@ fn generate(program: &Program, map: &mut Map, reports: &mut Reports) -> Option<A
     let mut tables = Vec::new();
     let generated = match program {
         Program::Calls(blocks) => codegen::calls::generate(&mut asm, blocks),
-        Program::Plain { rules, default, .. } => codegen::run::generate(&mut asm, rules, default)
-            .map(|findings| {
+        Program::Places(places) => {
+            codegen::paths::generate(&mut asm, places);
+            Ok(())
+        }
+        Program::Plain {
+            rules,
+            default,
+            expanded,
+            ..
+        } => codegen::run::generate(&mut asm, rules, default).map(|findings| {
+            if !expanded {
                 check::shadowed(rules, &findings.shadowed, reports);
-                tables = findings.tables;
-            }),
+            }
+            tables = findings.tables;
+        }),
     };
     if let Err(failure) = generated {
-        reports.add(refused(failure));
+        reports.add(refused(failure, PATTERNS_MULTIPLY));
         return None;
     }
     let head = program.head();
@@ -260,6 +290,7 @@ fn generate(program: &Program, map: &mut Map, reports: &mut Reports) -> Option<A
     for &(insn, origin) in &assembled.returns {
         match origin {
             Origin::Rule(rule) => map.add_return(event, insn, rule),
+            Origin::Place { field, wanted } => map.add_place_return(event, insn, field, wanted),
             Origin::Table(index) => {
                 if let Some(behind) = tables.get(index as usize) {
                     let rules = behind.rules.clone();
@@ -271,7 +302,13 @@ fn generate(program: &Program, map: &mut Map, reports: &mut Reports) -> Option<A
     Some(assembled)
 }
 
-fn refused(failure: Failure) -> Report {
+/// Advice on rules whose patterns multiply each other.
+const PATTERNS_MULTIPLY: &str = "patterns with several `*` or `**`, and many `contains`, are what grows; separate them from the others by a rule with another condition, or use `under` and `prefix`";
+
+/// Advice on places that do.
+const PLACES_MULTIPLY: &str = "patterns with several `*` or `**` are what grows: name directories instead, which cost nothing however many they are";
+
+fn refused(failure: Failure, advice: &str) -> Report {
     match failure {
         Failure::States {
             states,
@@ -290,7 +327,7 @@ fn refused(failure: Failure) -> Report {
             if let (Some(last), true) = (spans.last(), spans.len() > 1) {
                 report = report.label(*last, "to here");
             }
-            report.help("patterns with several `*` or `**`, and many `contains`, are what grows; separate them from the others by a rule with another condition, or use `under` and `prefix`")
+            report.help(advice)
         }
         Failure::Tables(span) => Report::error(format!(
             "more than {MAX_TABLES} separate lists of patterns in one block"

@@ -20,6 +20,8 @@ pub(crate) enum Origin {
     Rule(u32),
     /// One of the rules behind the table: which one, its value for the string tells.
     Table(u32),
+    /// The place of a `paths` block that covers the string field; of its statements the one that gives one of these rights.
+    Place { field: u8, wanted: u32 },
 }
 
 #[derive(Clone, Copy, Debug)]

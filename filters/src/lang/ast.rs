@@ -19,6 +19,8 @@ pub(crate) enum Item {
     Include { path: String, span: Span },
     Set(SetDef),
     Block(Block),
+    Paths(PathsBlock),
+    Scope(Vec<Name>),
 }
 
 /// `set @name = ...`
@@ -93,6 +95,64 @@ pub(crate) struct Block {
 pub(crate) struct DefaultRule {
     pub(crate) verdict: VerdictWord,
     pub(crate) span: Span,
+}
+
+/// `paths { ... }`
+#[derive(Clone, Debug)]
+pub(crate) struct PathsBlock {
+    pub(crate) statements: Vec<Statement>,
+    pub(crate) default: Option<DefaultRule>,
+    /// Something in it could not be read, so that what is missing says nothing.
+    pub(crate) broken: bool,
+    /// The word `paths`.
+    pub(crate) head: Span,
+}
+
+/// `VERB "place", ...`
+#[derive(Clone, Debug)]
+pub(crate) struct Statement {
+    pub(crate) verb: Verb,
+    pub(crate) places: Vec<Element>,
+    pub(crate) span: Span,
+}
+
+/// What a statement of a `paths` block does with its places.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verb {
+    Read,
+    Write,
+    Exec,
+    Connect,
+    Deny,
+    Hidden,
+}
+
+impl Verb {
+    pub(crate) const WORDS: [(&'static str, Verb); 6] = [
+        ("read", Verb::Read),
+        ("write", Verb::Write),
+        ("exec", Verb::Exec),
+        ("connect", Verb::Connect),
+        ("deny", Verb::Deny),
+        ("hidden", Verb::Hidden),
+    ];
+
+    pub(crate) fn from_word(word: &str) -> Option<Verb> {
+        let mut words = Verb::WORDS.iter();
+        words.find(|(name, _)| *name == word).map(|&(_, verb)| verb)
+    }
+
+    pub(crate) fn word(self) -> &'static str {
+        let mut words = Verb::WORDS.iter();
+        words
+            .find(|&&(_, verb)| verb == self)
+            .map_or("", |&(word, _)| word)
+    }
+
+    /// Whether it takes rights instead of giving them.
+    pub(crate) fn refuses(self) -> bool {
+        matches!(self, Verb::Deny | Verb::Hidden)
+    }
 }
 
 /// A verdict as written.

@@ -7,11 +7,14 @@
 //! states from which everything has the same value a single one. At the end, states that no string can tell apart are merged.
 
 use std::collections::{BTreeSet, HashMap};
-use std::mem;
 use std::prelude::rust_2021::*;
 use std::vec;
 
 use super::pattern::{ByteSet, Part, Pattern};
+
+mod minimise;
+
+pub(crate) use minimise::minimise;
 
 /// States before merging, at most.
 pub(crate) const MAX_STATES: usize = 1 << 20;
@@ -24,7 +27,7 @@ const MAX_MEMBERS: usize = 1 << 19;
 const FREE_MEMBERS: usize = 4;
 
 /// No pattern.
-const NONE: u32 = u32::MAX;
+pub(crate) const NONE: u32 = u32::MAX;
 
 /// A state: its value if the string ends here, and where each byte leads.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -56,12 +59,7 @@ pub(crate) struct Built {
 
 /// Builds the automaton of `patterns`, each with the value that it gives. The first pattern that matches wins; where none does the value is 0.
 pub(crate) fn build(patterns: &[(&Pattern, u32)]) -> Result<Built, TooLarge> {
-    let mut trie = Trie::new();
-    for (index, (pattern, _)) in patterns.iter().enumerate() {
-        trie.add(pattern, index as u32);
-    }
-    trie.finish();
-    let mut automaton = determinise(&trie)?;
+    let mut automaton = first_match(patterns.iter().map(|&(pattern, _)| pattern))?;
     let mut deciding = BTreeSet::new();
     for state in &mut automaton.states {
         if state.value == NONE {
@@ -75,6 +73,18 @@ pub(crate) fn build(patterns: &[(&Pattern, u32)]) -> Result<Built, TooLarge> {
         automaton: minimise(automaton),
         deciding,
     })
+}
+
+/// The automaton whose value is the index of the first pattern that matches, or [`NONE`]. States are not merged yet.
+pub(crate) fn first_match<'p>(
+    patterns: impl IntoIterator<Item = &'p Pattern>,
+) -> Result<Automaton, TooLarge> {
+    let mut trie = Trie::new();
+    for (index, pattern) in patterns.into_iter().enumerate() {
+        trie.add(pattern, index as u32);
+    }
+    trie.finish();
+    determinise(&trie)
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -416,115 +426,12 @@ fn literal_step(
     }
 }
 
-fn push_run(runs: &mut Vec<(u8, u32)>, last: u8, target: u32) {
+/// Adds a run up to the byte `last`, unless it leads to where the one before leads.
+pub(crate) fn push_run(runs: &mut Vec<(u8, u32)>, last: u8, target: u32) {
     match runs.last_mut() {
         Some(run) if run.1 == target => run.0 = last,
         _ => runs.push((last, target)),
     }
-}
-
-/// The runs of a state with classes in the place of states: equal looks are not told apart.
-type Look = Vec<(u8, u32)>;
-
-/// Merges states that no string can tell apart: partition refinement, in which only states whose successors have moved to another class are looked
-/// at again.
-fn minimise(automaton: Automaton) -> Automaton {
-    let states = automaton.states;
-    let mut class: Vec<u32> = vec![0; states.len()];
-    let mut classes = 0;
-    {
-        let mut by_value = HashMap::new();
-        for (state, class) in states.iter().zip(&mut class) {
-            *class = *by_value.entry(state.value).or_insert_with(|| {
-                classes += 1;
-                classes - 1
-            });
-        }
-    }
-    let mut predecessors: Vec<Vec<u32>> = vec![Vec::new(); states.len()];
-    for (index, state) in states.iter().enumerate() {
-        for &(_, target) in &state.runs {
-            predecessors[target as usize].push(index as u32);
-        }
-    }
-    let signature = |state: u32, class: &[u32]| {
-        let mut runs = Vec::new();
-        for &(last, target) in &states[state as usize].runs {
-            push_run(&mut runs, last, class[target as usize]);
-        }
-        runs
-    };
-
-    // What the members of a class look like that are not to be looked at again, and how many there are.
-    let mut settled: Vec<Option<Look>> = vec![None; classes as usize];
-    let mut settled_members = vec![0usize; classes as usize];
-    let mut dirty: Vec<u32> = (0..states.len() as u32).collect();
-    let mut is_dirty = vec![true; states.len()];
-    while !dirty.is_empty() {
-        let mut groups: HashMap<(u32, Look), Vec<u32>> = HashMap::new();
-        for &state in &dirty {
-            is_dirty[state as usize] = false;
-            let key = (class[state as usize], signature(state, &class));
-            groups.entry(key).or_default().push(state);
-        }
-        let mut order: Vec<_> = groups.into_iter().collect();
-        // The largest group of a class comes first and may keep the class; states make the order the same in every run.
-        order.sort_unstable_by_key(|((class, _), members)| {
-            (*class, std::cmp::Reverse(members.len()), members[0])
-        });
-        let mut moved = Vec::new();
-        for ((old, look), members) in order {
-            let old_index = old as usize;
-            let free = settled_members[old_index] == 0;
-            if free || settled[old_index].as_ref() == Some(&look) {
-                settled_members[old_index] += members.len();
-                settled[old_index] = Some(look);
-                continue;
-            }
-            let new = classes;
-            classes += 1;
-            settled_members.push(members.len());
-            settled.push(Some(look));
-            for &state in &members {
-                class[state as usize] = new;
-            }
-            moved.extend(members);
-        }
-        dirty.clear();
-        for state in moved {
-            for &before in &predecessors[state as usize] {
-                if !mem::replace(&mut is_dirty[before as usize], true) {
-                    settled_members[class[before as usize] as usize] -= 1;
-                    dirty.push(before);
-                }
-            }
-        }
-    }
-    renumber(&states, &class)
-}
-
-/// One state for each class, numbered in the order in which a walk from the start meets them.
-fn renumber(states: &[State], class: &[u32]) -> Automaton {
-    let mut numbers: HashMap<u32, u32> = HashMap::new();
-    let mut order = vec![0u32];
-    numbers.insert(class[0], 0);
-    let mut merged = Vec::new();
-    while let Some(&state) = order.get(merged.len()) {
-        let state = &states[state as usize];
-        let mut runs = Vec::new();
-        for &(last, target) in &state.runs {
-            let number = *numbers.entry(class[target as usize]).or_insert_with(|| {
-                order.push(target);
-                (order.len() - 1) as u32
-            });
-            push_run(&mut runs, last, number);
-        }
-        merged.push(State {
-            value: state.value,
-            runs,
-        });
-    }
-    Automaton { states: merged }
 }
 
 #[cfg(test)]

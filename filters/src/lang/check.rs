@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 //! From names to meaning: events, verdicts, fields, system calls, constants. What passes here can be generated.
 
-use std::collections::BTreeMap;
 use std::format;
 use std::prelude::rust_2021::*;
 use std::vec;
@@ -9,23 +8,32 @@ use std::vec;
 use super::ast::{self, DefaultRule, ElementKind, VerdictWord};
 use super::calls::{calls, known, Arch};
 use super::codegen::calls::{Applies, Block, Blocks, CallRule};
-use super::codegen::run::{PlainRule, Shadowed};
+use super::codegen::paths::Places;
+use super::codegen::run::PlainRule;
 use super::codegen::Checked;
 use super::cond::Id;
 use super::constants;
 use super::diagnostics::{Report, Reports};
 use super::map::{Map, Rule as MapRule};
+use super::paths::Paths;
 use super::source::{Sources, Span};
 use super::units::Units;
 use crate::event::Event;
 use crate::limits::MAX_ERRNO;
+use crate::scope::Scopes;
 use crate::verdict::{Action, Verdict};
 
 mod call_list;
 mod comparison;
 mod field;
+mod paths;
 mod text;
+mod unreached;
 mod verdict;
+
+pub(crate) use paths::undecided;
+pub(crate) use unreached::shadowed;
+use unreached::unreachable;
 
 /// One event's rules, ready for the code generator.
 #[derive(Debug)]
@@ -39,7 +47,19 @@ pub(crate) enum Program {
         default: Checked,
         /// `on EVENT`.
         head: Span,
+        /// It was made from a `paths` block, whose places have been looked at already.
+        expanded: bool,
     },
+    /// An event that a `paths` block judges by the rights at a path.
+    Places(Places),
+}
+
+/// A policy whose names are resolved.
+#[derive(Debug)]
+pub(crate) struct Resolved {
+    pub(crate) programs: Vec<Program>,
+    /// Its `paths` block, not yet expanded.
+    pub(crate) paths: Option<Paths>,
 }
 
 /// Which entries a block judges.
@@ -62,7 +82,7 @@ pub(crate) fn check(
     sources: &Sources,
     map: &mut Map,
     reports: &mut Reports,
-) -> Vec<Program> {
+) -> Resolved {
     let mut checker = Checker {
         units,
         sources,
@@ -71,13 +91,18 @@ pub(crate) fn check(
     };
     checker.sets();
     let groups = checker.groups();
-    if groups.is_empty() && checker.reports.errors() == 0 {
+    let paths = checker.paths(&groups);
+    let judges = !groups.is_empty() || paths.is_some() || units.scopes != Scopes::NONE;
+    if !judges && checker.reports.errors() == 0 {
         checker.reports.add(
             Report::error("the policy judges nothing")
                 .help("write at least one block, such as: on vfs.getname { default allow }"),
         );
     }
-    checker.programs(&groups)
+    Resolved {
+        programs: checker.programs(&groups),
+        paths,
+    }
 }
 
 struct Checker<'u, 'a> {
@@ -292,6 +317,7 @@ impl<'u> Checker<'u, '_> {
             rules,
             default,
             head,
+            expanded: false,
         })
     }
 
@@ -414,25 +440,6 @@ impl<'u> Checker<'u, '_> {
     }
 }
 
-/// See [`Checker::unreachable`].
-pub(crate) fn unreachable(rule: &Checked, by: Option<&Checked>, reports: &mut Reports) {
-    let message = "the rule is never reached";
-    let same = by.is_some_and(|by| by.verdict == rule.verdict);
-    let mut report = if same {
-        Report::warning(message)
-    } else {
-        Report::error(message)
-    };
-    report = report.label(rule.span, "earlier rules decide all of this");
-    if let Some(by) = by {
-        report = report.label(by.span, "this one, for example");
-    }
-    if !same {
-        report = report.help("the first rule that matches wins: move the exception before the rule that it is an exception to");
-    }
-    reports.add(report);
-}
-
 /// The text of a rule on one line, without comments.
 fn one_line(text: &str) -> String {
     let mut line = String::new();
@@ -474,35 +481,4 @@ fn errno_limit(event: Event) -> u32 {
 /// Whether the event can carry out the action.
 fn possible(event: Event, action: Action) -> bool {
     event.schema().actions.contains(action)
-}
-
-/// Reports patterns that decide nothing because of those before them.
-pub(crate) fn shadowed(rules: &[PlainRule], list: &[Shadowed], reports: &mut Reports) {
-    let mut by_rule: BTreeMap<usize, Vec<&Shadowed>> = BTreeMap::new();
-    for found in list {
-        by_rule.entry(found.rule).or_default().push(found);
-    }
-    for (index, of_rule) in by_rule {
-        let rule = &rules[index];
-        if of_rule.len() == rule.patterns.len() {
-            let by = of_rule.iter().find_map(|found| found.by);
-            let by = by.filter(|&(by, _)| by != index);
-            unreachable(&rule.rule, by.map(|(by, _)| &rules[by].rule), reports);
-            continue;
-        }
-        for found in of_rule {
-            let Some(&span) = rule.patterns.get(found.pattern) else {
-                continue;
-            };
-            let by = found
-                .by
-                .and_then(|(rule, pattern)| rules[rule].patterns.get(pattern));
-            let mut report = Report::warning("the pattern never decides")
-                .label(span, "everything that it matches is decided before");
-            if let Some(&by) = by {
-                report = report.label(by, "by this one, for example");
-            }
-            reports.add(report);
-        }
-    }
 }

@@ -12,6 +12,7 @@ use crate::limits::{COMPARE_COST, MATCH_COST, MAX_NEEDLE_BYTES, MAX_TABLES, SEAR
 use crate::verdict::Verdict;
 
 pub(crate) mod calls;
+pub(crate) mod paths;
 pub(crate) mod run;
 mod search;
 

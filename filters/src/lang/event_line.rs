@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Events written by hand, to try a policy on: `vfs.getname path=/etc/shadow origin=user nr=openat`.
 //!
-//! First the event, then fields as `name=value`, in any order; what is not given is 0, `arch` is x86_64. A value is a number, a name that the
+//! First the event, then fields as `name=value`, in any order; what is not given is 0, `arch` is x86_64, `reachable` is yes. A value is a number, a name that the
 //! policy language knows for the field (also joined by `|`), or for string fields the text itself, in double quotes if it has blanks, with
 //! the escapes of the language. A word without `=` is the system call: `syscall.enter socket domain=AF_INET type=SOCK_STREAM`.
 //!
@@ -36,7 +36,8 @@ pub struct OwnedRecord {
 }
 
 impl OwnedRecord {
-    /// A record with all numbers 0 and all strings empty, except `arch`, which is x86_64, and the ids of the caller, which are nobody's.
+    /// A record with all numbers 0 and all strings empty, except `arch`, which is x86_64, the ids of the caller, which are nobody's, and `reachable`,
+    /// which is yes: an event that somebody writes down is about an object that a layer can see.
     pub fn new(event: Event) -> OwnedRecord {
         let schema = event.schema();
         let mut record = OwnedRecord {
@@ -49,6 +50,9 @@ impl OwnedRecord {
             },
         };
         record.set_word(4, Arch::X86_64.audit());
+        if let Some(offset) = schema.reachable {
+            record.set_word(offset as usize, 1);
+        }
         record
     }
 

@@ -7,6 +7,7 @@ use std::prelude::rust_2021::*;
 
 use serde::{Deserialize, Serialize};
 
+use super::pattern::Pattern;
 use crate::event::Event;
 use crate::policy::Policy;
 use crate::record::Record;
@@ -35,6 +36,38 @@ enum Decider {
         field: u8,
         rules: Vec<u32>,
     },
+    /// The statements about the first place that covers the string; of these the first that gives one of the rights `wanted`.
+    Place { field: u8, wanted: u32 },
+}
+
+/// A place of a `paths` block.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Place {
+    /// What it covers.
+    pub(crate) patterns: Vec<Pattern>,
+    /// The statements about it, each with the rights that it gives.
+    pub(crate) rules: Vec<(u32, u32)>,
+}
+
+/// The places of a `paths` block.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Places {
+    /// The first one that covers a path decides.
+    pub(crate) list: Vec<Place>,
+    /// The rule about paths that no place covers.
+    pub(crate) default: u32,
+}
+
+impl Places {
+    fn rule(&self, path: &[u8], wanted: u32) -> u32 {
+        let covers = |place: &&Place| place.patterns.iter().any(|pattern| pattern.matches(path));
+        let Some(place) = self.list.iter().find(covers) else {
+            return self.default;
+        };
+        let gives = |rule: &&(u32, u32)| rule.0 & wanted != 0;
+        let rule = place.rules.iter().find(gives).or(place.rules.first());
+        rule.map_or(self.default, |&(_, rule)| rule)
+    }
 }
 
 /// Leads from a verdict back to the rule that gave it.
@@ -45,6 +78,8 @@ pub struct Map {
     rules: Vec<Rule>,
     /// For each event by name: the returns by instruction.
     returns: BTreeMap<String, BTreeMap<u32, Decider>>,
+    #[serde(default)]
+    places: Option<Places>,
 }
 
 /// A verdict and the rule behind it.
@@ -91,6 +126,15 @@ impl Map {
         self.program(event).insert(insn, decider);
     }
 
+    pub(crate) fn add_place_return(&mut self, event: Event, insn: u32, field: u8, wanted: u32) {
+        let decider = Decider::Place { field, wanted };
+        self.program(event).insert(insn, decider);
+    }
+
+    pub(crate) fn set_places(&mut self, places: Places) {
+        self.places = Some(places);
+    }
+
     fn program(&mut self, event: Event) -> &mut BTreeMap<u32, Decider> {
         self.returns
             .entry(event.schema().name.to_string())
@@ -104,11 +148,12 @@ impl Map {
 
     /// The rule behind the return at instruction `insn`.
     ///
-    /// `None` also for the rare return that serves many rules (a run of more than 512 rules on the same string); [`Map::explain`] knows these.
+    /// `None` also for a return that serves many rules (the statements of a `paths` block; a run of more than 512 rules on the same string);
+    /// [`Map::explain`] knows these.
     pub fn rule(&self, event: Event, insn: usize) -> Option<&Rule> {
         match self.decider(event, insn)? {
             Decider::Rule(rule) => self.rules.get(*rule as usize),
-            Decider::Table { .. } => None,
+            Decider::Table { .. } | Decider::Place { .. } => None,
         }
     }
 
@@ -140,6 +185,14 @@ impl Map {
                 })
                 .and_then(|value| rules.get((value as usize).checked_sub(1)?))
                 .and_then(|&rule| self.rules.get(rule as usize)),
+            Some(Decider::Place { field, wanted }) => self
+                .places
+                .as_ref()
+                .and_then(|places| {
+                    let found = record.look(usize::from(*field), |path| places.rule(path, *wanted));
+                    found.ok()
+                })
+                .and_then(|rule| self.rules.get(rule as usize)),
             None => None,
         };
         Some(Explanation {

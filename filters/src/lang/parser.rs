@@ -10,7 +10,9 @@ use super::diagnostics::{Report, Reports};
 use super::lexer::{tokens, Kind, Token};
 use super::source::Span;
 
+mod calls;
 mod condition;
+mod paths;
 
 /// Words that begin a rule.
 pub(crate) const VERDICTS: [&str; 9] = [
@@ -25,7 +27,7 @@ pub(crate) const VERDICTS: [&str; 9] = [
     "notify",
 ];
 
-const ITEMS: [&str; 4] = ["policy", "include", "set", "on"];
+const ITEMS: [&str; 6] = ["policy", "include", "set", "on", "paths", "scope"];
 
 /// Brackets and `not` inside each other, at most.
 const MAX_DEPTH: usize = 64;
@@ -197,9 +199,17 @@ impl Parser<'_> {
         if self.eat_word("on") {
             return Ok(Item::Block(self.block(start)?));
         }
-        let mut report = self.expectation("`on`, `set`, `include` or `policy`");
+        if self.eat_word("paths") {
+            return Ok(Item::Paths(self.paths(start)?));
+        }
+        if self.eat_word("scope") {
+            return self.scope();
+        }
+        let mut report = self.expectation("`on`, `paths`, `scope`, `set`, `include` or `policy`");
         if self.starts_rule() {
             report = report.help("rules stand in a block: on vfs.getname { ... }");
+        } else if self.starts_statement() {
+            report = report.help("statements about places stand in a block: paths { ... }");
         } else if self.is_sign("}") {
             report = report.help("this bracket closes nothing");
         } else if let Some(word) = self.word() {
@@ -431,53 +441,6 @@ impl Parser<'_> {
                         .all(|b| b.is_ascii_uppercase() || b.is_ascii_digit())
             }
             _ => false,
-        }
-    }
-
-    /// Whether a list of system calls stands here, and not the field of a condition.
-    fn at_calls(&self) -> bool {
-        match self.kind() {
-            Kind::Set(_) => true,
-            Kind::Name(name) => {
-                if matches!(name.as_str(), "when" | "not") {
-                    return false;
-                }
-                let keyword = name == "default" || VERDICTS.contains(&name.as_str());
-                if self.token().first_on_line && keyword {
-                    return false;
-                }
-                let next = self.ahead();
-                match &next.kind {
-                    Kind::Sign(sign) => matches!(*sign, "," | ";" | "}"),
-                    Kind::Name(word) => word == "when" || next.first_on_line,
-                    Kind::End => true,
-                    _ => next.first_on_line,
-                }
-            }
-            _ => false,
-        }
-    }
-
-    fn calls(&mut self) -> Parsed<Vec<Element>> {
-        let mut calls = Vec::new();
-        loop {
-            let span = self.span();
-            let kind = match self.kind() {
-                Kind::Set(name) => ElementKind::Set(name.clone()),
-                Kind::Name(name) => ElementKind::Value(Value {
-                    terms: vec![Term {
-                        kind: TermKind::Name(name.clone()),
-                        span,
-                    }],
-                    span,
-                }),
-                _ => return Err(self.expected("a system call or a set")),
-            };
-            self.advance();
-            calls.push(Element { kind, span });
-            if !self.eat_sign(",") {
-                return Ok(calls);
-            }
         }
     }
 }

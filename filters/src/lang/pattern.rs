@@ -19,8 +19,10 @@ use std::format;
 use std::prelude::rust_2021::*;
 use std::vec;
 
+use serde::{Deserialize, Serialize};
+
 /// A set of bytes.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct ByteSet([u64; 4]);
 
 impl ByteSet {
@@ -57,7 +59,7 @@ impl ByteSet {
 }
 
 /// One part of a glob.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub enum Part {
     /// This byte.
     Byte(u8),
@@ -72,7 +74,7 @@ pub enum Part {
 }
 
 /// What a string is compared with.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub enum Pattern {
     /// The whole string.
     Equal(Vec<u8>),

@@ -38,9 +38,14 @@ pub fn table(patterns: &[(&Pattern, u32)]) -> Result<Table, TooManyStates> {
         .filter(|index| !deciding.contains(index))
         .collect();
     Ok(Table {
-        bytes: Layout::new(&automaton).bytes(),
+        bytes: encode(&automaton),
         shadowed,
     })
+}
+
+/// The table of an automaton.
+pub(crate) fn encode(automaton: &Automaton) -> Vec<u8> {
+    Layout::new(automaton).bytes()
 }
 
 /// How a state leaves: everything goes to `default` but a few ranges.

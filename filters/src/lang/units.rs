@@ -6,10 +6,11 @@ use std::format;
 use std::prelude::rust_2021::*;
 use std::vec;
 
-use super::ast::{Block, Element, ElementKind, Item, Name, SetDef};
+use super::ast::{Block, Element, ElementKind, Item, Name, PathsBlock, SetDef};
 use super::diagnostics::{Report, Reports};
 use super::parser::parse;
 use super::source::{Loader, Sources, Span, MAX_SOURCE_BYTES};
+use crate::scope::Scopes;
 
 /// Files inside each other, at most.
 const MAX_DEPTH: usize = 16;
@@ -25,6 +26,9 @@ const BUILT_IN: &str = include_str!("sets/systemd.evf");
 pub(crate) struct Units {
     pub(crate) name: Option<Name>,
     pub(crate) blocks: Vec<Block>,
+    /// The `paths` blocks: at most one from each file.
+    pub(crate) paths: Vec<PathsBlock>,
+    pub(crate) scopes: Scopes,
     sets: HashMap<String, SetDef>,
     built_in: HashMap<String, SetDef>,
 }
@@ -111,7 +115,40 @@ impl Files<'_> {
                 Item::Include { path, span } => self.include(name, &path, span, units),
                 Item::Set(set) => self.set(set, units),
                 Item::Block(block) => units.blocks.push(block),
+                Item::Paths(block) => self.paths(block, units),
+                Item::Scope(names) => self.scope(&names, units),
             }
+        }
+    }
+
+    /// Blocks of several files are one block; in one file a second one is more likely a slip.
+    fn paths(&mut self, block: PathsBlock, units: &mut Units) {
+        let here = |other: &&PathsBlock| other.head.file == block.head.file;
+        if let Some(first) = units.paths.iter().find(here) {
+            self.reports.add(
+                Report::error("a file has one `paths` block")
+                    .label(block.head, "a second one")
+                    .label(first.head, "the first one")
+                    .help("put the statements together: their order only matters among `deny` and `hidden`, and among patterns"),
+            );
+            return;
+        }
+        units.paths.push(block);
+    }
+
+    fn scope(&mut self, names: &[Name], units: &mut Units) {
+        let mut here = Scopes::NONE;
+        for name in names {
+            let found = Scopes::NAMES.iter().find(|(word, _)| *word == name.text);
+            let Some(&(_, scope)) = found else { continue };
+            if here.intersects(scope) {
+                self.reports.add(
+                    Report::warning(format!("`{}` is in the list twice", name.text))
+                        .label(name.span, "again"),
+                );
+            }
+            here = here | scope;
+            units.scopes = units.scopes | scope;
         }
     }
 
