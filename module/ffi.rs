@@ -28,7 +28,7 @@ use kernel::prelude::*;
 pub(crate) use caller::*;
 pub(crate) use files::{control_fd, filter_fd, filter_of_fd, Device};
 pub(crate) use name::{accepts_empty, Filename};
-pub(crate) use object::{put_path, Arguments, File, Name, Place, PATH_BYTES};
+pub(crate) use object::{put_path, take_path, Arguments, File, Name, Place, PATH_BYTES};
 pub(crate) use root::Root;
 pub(crate) use scope::{all_of_pid, domain_of_sock, forget_sock, unix_sock, Sock};
 pub(crate) use slot::{domain_at_exec_of, domain_of, forget_task, NewSlot};

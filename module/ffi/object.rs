@@ -450,7 +450,21 @@ impl File<'_> {
     }
 }
 
-/// Gives back the references of a path.
+/// Gives back the references of a path, and leaves an empty one.
+///
+/// # Safety
+///
+/// `path` must hold them, and be ours to write.
+pub(crate) unsafe fn take_path(path: *mut bindings::path) {
+    let empty = bindings::path {
+        mnt: ptr::null_mut(),
+        dentry: ptr::null_mut(),
+    };
+    // SAFETY: Required of the caller.
+    unsafe { path_put(&path.replace(empty)) };
+}
+
+/// Gives back the references of a path that its owner does not look at again.
 ///
 /// # Safety
 ///

@@ -40,7 +40,7 @@ extern "C" fn evf_on_filename_lookup(
     else {
         return 0;
     };
-    // SAFETY: The caller, told of a failure, gives nothing back and does not look at the path.
-    unsafe { ffi::put_path(path) };
+    // SAFETY: The references are ours to give back. Some callers put the path whatever they are told, so nothing must be left in it.
+    unsafe { ffi::take_path(path) };
     stop.value()
 }
