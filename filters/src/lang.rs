@@ -65,6 +65,7 @@ mod check;
 mod codegen;
 mod cond;
 pub mod constants;
+pub mod coverage;
 pub mod diagnostics;
 pub mod disasm;
 pub mod event_line;

@@ -17,6 +17,7 @@ use crate::report;
 use crate::results;
 use crate::run::BuildArgs;
 use crate::setup::Kit;
+use crate::tables;
 use crate::tidy;
 use crate::workspace::Workspace;
 
@@ -33,7 +34,11 @@ type Work<'a> = Box<dyn Fn(&mut Step) -> Result<String> + 'a>;
 pub(crate) fn run(workspace: &Workspace, cache: &Cache, args: &BuildArgs) -> Result<ExitCode> {
     let chosen = Chosen::new(workspace, cache, args)?;
     let target = chosen.target();
-    let steps = steps(workspace, &chosen.kit, &target);
+    let source = match args.kdir.as_deref() {
+        Some(tree) => source_of(tree),
+        None => chosen.kit.source(),
+    };
+    let steps = steps(workspace, &chosen.kit, &target, &source);
     let count = steps.len();
     let mut all = Vec::new();
     for (n, (name, work)) in steps.into_iter().enumerate() {
@@ -105,6 +110,7 @@ fn steps<'a>(
     workspace: &'a Workspace,
     kit: &'a Kit,
     target: &'a Target<'a>,
+    source: &'a Path,
 ) -> Vec<(&'static str, Work<'a>)> {
     let cargo = |log: &'static str, words: &'static [&'static str]| -> Work<'a> {
         Box::new(move |step| cargo(workspace, log, words, step))
@@ -122,6 +128,10 @@ fn steps<'a>(
             Box::new(move |_| format_module(workspace)),
         ),
         ("tidy", Box::new(move |_| tidy_step(workspace))),
+        (
+            "no call forgotten",
+            Box::new(move |_| tables::check_coverage(workspace.repo(), source)),
+        ),
         (
             "clippy",
             cargo(
@@ -178,6 +188,16 @@ fn steps<'a>(
         eprintln!("no clippy-driver of the kernel's compiler: the module is not checked by clippy");
     }
     steps
+}
+
+/// The source of a kernel tree: itself, or what kbuild calls so in a tree that is built elsewhere (`O=`).
+fn source_of(tree: &Path) -> PathBuf {
+    let source = tree.join("source");
+    if source.join("Kbuild").exists() {
+        source
+    } else {
+        tree.to_owned()
+    }
 }
 
 fn cargo(workspace: &Workspace, log: &str, words: &[&str], step: &mut Step) -> Result<String> {

@@ -4,11 +4,12 @@
 //!
 //! Numbers and arguments of system calls come from the kernel's source, names of values from its headers and those of the C library as the
 //! compiler reads them, sets of calls from systemd. What a person decides is beside this file (`tables/constants/*.toml`: which names make a
-//! group) or in `filters/src/lang/args.tbl` (which group an argument takes its values from).
+//! group; `tables/coverage/*.toml`: which events see a call) or in `filters/src/lang/args.tbl` (which group an argument takes its values from).
 
 mod c_source;
 mod calls;
 mod constants;
+pub(crate) mod coverage;
 mod systemd;
 
 use std::collections::BTreeSet;
@@ -16,7 +17,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 
 use crate::cache::{self, Cache};
 use crate::debian::{self, Apt, Mirror};
@@ -120,6 +121,11 @@ fn make(workspace: &Workspace, cache: &Cache, kit: &Kit, scratch: &Path) -> Resu
             text: made.text,
         });
     }
+    tables.push(Table {
+        path: coverage::PATH,
+        text: coverage::Classes::read(workspace.repo())?
+            .table(&coverage::Surface::read(&kit.source())?, &release)?,
+    });
     step.done(&format!("{} names", known.len()));
     if !unresolved.is_empty() {
         let list: Vec<String> = unresolved.into_iter().collect();
@@ -190,6 +196,29 @@ fn make(workspace: &Workspace, cache: &Cache, kit: &Kit, scratch: &Path) -> Resu
     });
     step.done(&version);
     Ok(tables)
+}
+
+/// Whether every call of the kernel whose source this is has been classified, and the table in the checkout says what the classes say; how many there are.
+///
+/// # Errors
+///
+/// Names each call in which they differ.
+pub(crate) fn check_coverage(repo: &Path, source: &Path) -> Result<String> {
+    let makefile = source.join("Makefile");
+    let makefile =
+        fs::read_to_string(&makefile).with_context(|| format!("read {}", makefile.display()))?;
+    let surface = coverage::Surface::read(source)?;
+    let fresh = coverage::Classes::read(repo)?.table(&surface, &release(&makefile)?)?;
+    let path = repo.join(PLACE).join(coverage::PATH);
+    let table = fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
+    if coverage::body(&fresh) != coverage::body(&table) {
+        bail!(
+            "{PLACE}/{} is not what its classes say; cargo xtask tables writes it anew",
+            coverage::PATH
+        );
+    }
+    let (calls, operations) = surface.counts();
+    Ok(format!("{calls} calls, {operations} operations"))
 }
 
 /// The release that the kernel's Makefile names: `7.3.4`.

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 //! `evf info`: is the module there, and what can it do.
 
+mod coverage;
+
 use std::process::ExitCode;
 
 use evfilter::{Control, Info};
@@ -12,19 +14,30 @@ use crate::verbs::json;
 /// Tell whether the kernel module is loaded and what it can do
 ///
 /// If it is: which events it can judge, what its limits are, and how many layers the caller already carries.
+///
+/// With --coverage it tells instead, without asking the module, which events see which system call and which operation of io_uring.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Exit status: 0 if the module is loaded and can be reached, 1 if not; 3 if it is older than --require-sequence asks for.
+Exit status: 0 if the module is loaded and can be reached, 1 if not; 3 if it is older than --require-sequence asks for. \
+With --coverage always 0.
 
 Examples:
   evf info
   evf info --require-sequence 2 > /dev/null || exit 1
   evf info --json | jq .events
+  evf info --coverage | less
+  evf info --coverage --json | jq '.calls[] | select(.name == \"openat\")'
   evf run -p sandbox.evf -- evf info    how many layers are there inside?")]
 pub(crate) struct Args {
     /// Print one JSON object; {"loaded": false, ...} if there is no module
     #[arg(long)]
     json: bool,
+
+    /// Print which events see each system call and each operation of io_uring, and what none of them sees
+    ///
+    /// The table was made from the kernel version that it names; it does not depend on the module.
+    #[arg(long, conflicts_with = "require_sequence")]
+    coverage: bool,
 
     /// Fail if the module has not at least this security sequence, a number that each security fix raises
     ///
@@ -58,6 +71,14 @@ struct NoAnswer<'a> {
 }
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
+    if args.coverage {
+        let table = filters::lang::coverage::coverage();
+        match args.json {
+            true => coverage::print_json(table)?,
+            false => anstream::print!("{}", coverage::text(table)),
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
     let info = match Control::open().and_then(|control| control.info()) {
         Ok(info) => info,
         Err(error) => {

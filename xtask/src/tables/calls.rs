@@ -14,7 +14,7 @@ const X32_BIT: u32 = 0x4000_0000;
 /// A way into the kernel.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Arch {
-    name: &'static str,
+    pub(super) name: &'static str,
     /// The kernel's table.
     pub(super) source: &'static str,
     /// The ABIs of that table that belong here.
@@ -22,6 +22,48 @@ pub(super) struct Arch {
     /// The table that is made.
     pub(super) path: &'static str,
 }
+
+/// A line of the kernel's tables.
+struct Line<'s> {
+    number: &'s str,
+    name: &'s str,
+    /// The function, and that for 32-bit callers; empty if there is none.
+    entry: &'s str,
+    compat: &'s str,
+}
+
+impl Arch {
+    /// The lines of the kernel's table `source` that belong here.
+    fn lines(self, source: &str) -> impl Iterator<Item = Line<'_>> {
+        source.lines().filter_map(move |line| {
+            let words: Vec<&str> = line.split('#').next()?.split_whitespace().collect();
+            let [number, abi, name, rest @ ..] = words.as_slice() else {
+                return None;
+            };
+            let word = |at: usize| rest.get(at).copied().filter(|word| *word != "-");
+            self.abis.contains(abi).then(|| Line {
+                number,
+                name,
+                entry: word(0).unwrap_or_default(),
+                compat: word(1).unwrap_or_default(),
+            })
+        })
+    }
+
+    /// The names in the kernel's table `source`, and whether there is a function behind each.
+    pub(super) fn listed(self, source: &str) -> impl Iterator<Item = (&str, bool)> {
+        self.lines(source).map(move |line| {
+            let entry = match line.compat {
+                compat if self.name == "i386" && !compat.is_empty() => compat,
+                _ => line.entry,
+            };
+            (line.name, !["", NOTHING].contains(&entry))
+        })
+    }
+}
+
+/// The function of calls that are not implemented.
+const NOTHING: &str = "sys_ni_syscall";
 
 /// All of them.
 pub(super) const ARCHES: [Arch; 3] = [
@@ -72,40 +114,29 @@ pub(super) fn table(
 ) -> Result<Made> {
     let mut lines = Vec::new();
     let mut unresolved = Vec::new();
-    for line in source.lines() {
-        let words: Vec<&str> = line
-            .split('#')
-            .next()
-            .unwrap_or_default()
-            .split_whitespace()
-            .collect();
-        let [number, abi, name, ..] = words.as_slice() else {
-            continue;
-        };
-        if !arch.abis.contains(abi) {
-            continue;
-        }
-        let mut number: u32 = number
+    for line in arch.lines(source) {
+        let (name, entry) = (line.name, line.entry);
+        let mut number: u32 = line
+            .number
             .parse()
-            .with_context(|| format!("{}: {line:?} begins with no number", arch.source))?;
+            .with_context(|| format!("{}: {name} begins with no number", arch.source))?;
         if arch.name == "x32" {
             number |= X32_BIT;
         }
-        let entry = words.get(3).copied().unwrap_or_default();
-        let compat = match words.get(4) {
-            Some(&compat) if arch.name == "i386" && compat != "-" => compat,
+        let compat = match line.compat {
+            compat if arch.name == "i386" => compat,
             _ if arch.name == "x32" && entry.starts_with("compat_") => entry,
             _ => "",
         };
         let params = find(definitions, entry, compat);
-        if params.is_none() && !["", "sys_ni_syscall"].contains(&entry) {
-            unresolved.push((*name).to_owned());
+        if params.is_none() && !["", NOTHING].contains(&entry) {
+            unresolved.push(name.to_owned());
         }
         let text = format!(
             "{number} {name}{}",
             arguments(arch, name, params.unwrap_or_default())?
         );
-        lines.push((number, (*name).to_owned(), text));
+        lines.push((number, name.to_owned(), text));
     }
     if lines.is_empty() {
         bail!("{} has no calls of {}", arch.source, arch.name);
