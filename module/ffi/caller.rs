@@ -123,6 +123,15 @@ pub(crate) fn roll_back() {
     unsafe { evf_syscall_result(-1) };
 }
 
+/// `READ_IMPLIES_EXEC` of include/uapi/linux/personality.h
+const READ_IMPLIES_EXEC: u32 = 0x0040_0000;
+
+/// Whether memory that the caller may read becomes executable.
+pub(crate) fn read_implies_exec() -> bool {
+    // SAFETY: Current.
+    unsafe { (*Task::current().as_ptr()).personality & READ_IMPLIES_EXEC != 0 }
+}
+
 /// Whether the caller is the last thread of its process that runs.
 pub(crate) fn is_last_thread() -> bool {
     // SAFETY: Current; its signal struct lives as long as it does.

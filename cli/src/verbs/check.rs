@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use evfilter::Error;
 use filters::lang::diagnostics::{Diagnostic, Diagnostics, Severity};
+use filters::scope::Scopes;
 use serde::Serialize;
 
 use crate::failure::{Failure, NO};
@@ -111,7 +112,7 @@ fn say(args: &Args, name: &Path, opened: &Result<Layer, Error>, ok: bool) {
 }
 
 fn summary(layer: &Layer) -> String {
-    let programs: Vec<String> = programs(layer)
+    let mut parts: Vec<String> = programs(layer)
         .iter()
         .map(|program| {
             format!(
@@ -120,11 +121,14 @@ fn summary(layer: &Layer) -> String {
             )
         })
         .collect();
-    format!(
-        "{}; {} bytes",
-        programs.join(", "),
-        layer.policy.image().len()
-    )
+    let scopes = layer.policy.verified().scopes();
+    let named = Scopes::NAMES.iter();
+    parts.extend(
+        named
+            .filter(|(_, scope)| scopes.intersects(*scope))
+            .map(|(name, _)| format!("scope {name}")),
+    );
+    format!("{}; {} bytes", parts.join(", "), layer.policy.image().len())
 }
 
 fn programs(layer: &Layer) -> Vec<Program> {

@@ -11,7 +11,7 @@ use kernel::prelude::*;
 
 use crate::attach::{AttachPoint, Hook, Need};
 use crate::ffi::{self, Place, Trampoline};
-use crate::object::{self, Deed};
+use crate::object::{self, Deed, Stop};
 
 extern "C" {
     fn evf_tramp_filename_lookup();
@@ -22,6 +22,35 @@ pub(in super::super) const LOOKUP: AttachPoint = AttachPoint {
     trampoline: Trampoline(evf_tramp_filename_lookup),
     needed_by: Need::events(&[Event::VfsPick]),
 };
+
+/// Calls of the mount family that have no other hook: `arch/x86/entry/syscalls`. From 424 on, numbers are those of all architectures.
+const OPEN_TREE: u32 = 428;
+const FSPICK: u32 = 433;
+const MOUNT_SETATTR: u32 = 442;
+const OPEN_TREE_ATTR: u32 = 467;
+/// `include/uapi/linux/mount.h`
+const OPEN_TREE_CLONE: u32 = 1;
+/// The bit of an x32 number.
+const X32: u32 = 0x4000_0000;
+
+/// Whether the call in progress changes mounts, or makes one, where the name leads.
+fn is_for_mounts() -> bool {
+    let call = ffi::record_words::<16>().0;
+    match call[0] & !X32 {
+        FSPICK | MOUNT_SETATTR | OPEN_TREE_ATTR => true,
+        // The third argument has the flags.
+        OPEN_TREE => call[8] & OPEN_TREE_CLONE != 0,
+        _ => false,
+    }
+}
+
+fn judge(place: Place<'_>) -> Result<(), Stop> {
+    object::judge(&Deed::pick(action::LOOKUP, place))?;
+    if is_for_mounts() {
+        object::judge(&Deed::pick(action::MOUNT, place))?;
+    }
+    Ok(())
+}
 
 /// int filename_lookup(int dfd, struct filename *name, unsigned flags, struct path *path, struct path *root), after it has returned, called by a task with
 /// the mark.
@@ -36,8 +65,7 @@ extern "C" fn evf_on_filename_lookup(
     }
     // SAFETY: The function has just filled in the path, with references that its caller does not know of yet.
     let place = unsafe { Place::of_path(path) };
-    let Some(Err(stop)) = place.map(|place| object::judge(&Deed::pick(action::LOOKUP, place)))
-    else {
+    let Some(Err(stop)) = place.map(judge) else {
         return 0;
     };
     // SAFETY: The references are ours to give back. Some callers put the path whatever they are told, so nothing must be left in it.

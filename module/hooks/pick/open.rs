@@ -6,7 +6,7 @@ use filters::object::{access, action};
 
 use super::{answer, simple};
 use crate::attach::Hook;
-use crate::ffi::{Answer, Arguments, File, Place};
+use crate::ffi::{self, Answer, Arguments, File, Place};
 use crate::object::Deed;
 
 pub(super) const HOOKS: &[Hook] = &[
@@ -19,6 +19,7 @@ pub(super) const HOOKS: &[Hook] = &[
 ];
 
 /// `include/uapi/asm-generic/mman-common.h`
+const PROT_READ: u32 = 1;
 const PROT_EXEC: u32 = 4;
 
 fn open<'h>(file: &File<'h>, place: Option<Place<'h>>) -> Answer {
@@ -70,14 +71,18 @@ fn executed(arguments: &Arguments) -> Answer {
 
 /// int security_mmap_file(struct file *file, unsigned long prot, unsigned long flags)
 fn mapped(arguments: &Arguments) -> Answer {
+    let asked = arguments.number(1);
+    // What `mmap_prot` in security/security.c makes of it, but for files on mounts without exec, where nothing becomes executable anyway.
+    let implied = asked & PROT_READ != 0 && ffi::read_implies_exec();
+    let protection = asked | if implied { PROT_EXEC } else { 0 };
     // SAFETY: As the function is declared; anonymous memory has no file.
-    map(unsafe { arguments.file(0) }, arguments.number(1))
+    map(unsafe { arguments.file(0) }, protection)
 }
 
-/// int security_file_mprotect(struct vm_area_struct *vma, unsigned long reqprot, unsigned long prot)
+/// int security_file_mprotect(struct vm_area_struct *vma, unsigned long reqprot, unsigned long prot): what was asked for, and what it comes to.
 fn reprotected(arguments: &Arguments) -> Answer {
     // SAFETY: As the function is declared.
-    map(unsafe { arguments.file_of_vma(0) }, arguments.number(1))
+    map(unsafe { arguments.file_of_vma(0) }, arguments.number(2))
 }
 
 fn map(file: Option<File<'_>>, protection: u32) -> Answer {
