@@ -10,7 +10,7 @@ const BASE: u64 = 0x40_0000;
 const HEADERS: u64 = 64 + 56;
 
 /// A static x86-64 program: an ELF header, one program header, the code.
-fn elf(code: &[u8]) -> Vec<u8> {
+pub fn elf(code: &[u8]) -> Vec<u8> {
     let size = HEADERS + code.len() as u64;
     let mut file = Vec::from(*b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0");
     // ET_EXEC for EM_X86_64.
@@ -31,7 +31,7 @@ fn elf(code: &[u8]) -> Vec<u8> {
 }
 
 /// A program whose first instruction but three is this call, with zeros for arguments; its exit status is the errno, or 0.
-pub(crate) fn calls(nr: i64) -> Vec<u8> {
+pub fn calls(nr: i64) -> Vec<u8> {
     let mut code = vec![0xb8]; // mov eax, nr
     code.extend((nr as u32).to_le_bytes());
     code.extend([0x31, 0xff]); // xor edi, edi
@@ -45,7 +45,7 @@ pub(crate) fn calls(nr: i64) -> Vec<u8> {
 }
 
 /// A program whose exit status is the number of its layers: prctl(PR_EVFILTER, PR_EVFILTER_OPEN), then IOC_INFO.
-pub(crate) fn tells_layers() -> Vec<u8> {
+pub fn tells_layers() -> Vec<u8> {
     let code = [
         &[0x48, 0x83, 0xec, 0x40][..],                     // sub rsp, 64
         &[0xc7, 0x04, 0x24, 16, 0, 0, 0],                  // mov dword [rsp], 16: Info::size
@@ -68,19 +68,19 @@ pub(crate) fn tells_layers() -> Vec<u8> {
 
 /// Writes a program where it can be executed.
 #[track_caller]
-pub(crate) fn install(path: &CStr, file: &[u8]) {
+pub fn install(path: &CStr, file: &[u8]) {
     let name = path.to_str().expect("a path");
     std::fs::write(name, file).expect(name);
     assert_eq!(sys!(libc::SYS_chmod, path, 0o755), Ok(0), "chmod");
 }
 
 /// `execve` with the path as the only argument; returns only with an errno.
-pub(crate) fn exec(path: &CStr) -> i32 {
+pub fn exec(path: &CStr) -> i32 {
     exec_at(libc::AT_FDCWD, path, 0)
 }
 
 /// `execveat`, the same way; without a directory and flags it is `execve`.
-pub(crate) fn exec_at(directory: i32, path: &CStr, flags: i32) -> i32 {
+pub fn exec_at(directory: i32, path: &CStr, flags: i32) -> i32 {
     let words = [path.as_ptr(), std::ptr::null()];
     let none = [std::ptr::null::<u8>()];
     let (words, none) = (words.as_ptr(), none.as_ptr());

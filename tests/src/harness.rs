@@ -9,16 +9,16 @@ use crate::sys::child::{End, exit, fork, run_and_exit};
 use crate::sys::{own, sys};
 
 /// A test that has run and found nothing wrong returns; one that has panics.
-pub(crate) struct Test {
+pub struct Test {
     /// `suite::what_is_claimed`.
-    pub(crate) name: String,
+    pub name: String,
     run: Box<dyn Fn()>,
     limit: Duration,
 }
 
 impl Test {
     /// A test with the ordinary time limit of a minute.
-    pub(crate) fn new(name: impl Into<String>, run: impl Fn() + 'static) -> Test {
+    pub fn new(name: impl Into<String>, run: impl Fn() + 'static) -> Test {
         Test {
             name: name.into(),
             run: Box::new(run),
@@ -27,19 +27,20 @@ impl Test {
     }
 
     /// The same with another limit.
-    pub(crate) fn limit(mut self, seconds: u64) -> Test {
+    pub fn limit(mut self, seconds: u64) -> Test {
         self.limit = Duration::from_secs(seconds);
         self
     }
 }
 
 /// Lists tests by their functions: `tests!("suite"; one, two)`.
+#[macro_export]
 macro_rules! tests {
     ($suite:literal; $($name:ident),* $(,)?) => {
         vec![$($crate::harness::Test::new(concat!($suite, "::", stringify!($name)), $name)),*]
     };
 }
-pub(crate) use tests;
+pub use tests;
 
 /// Exit status of a test that cannot run in this guest.
 const SKIPPED: i32 = 77;
@@ -48,7 +49,7 @@ const SKIPPED: i32 = 77;
 const SKIP_MARK: &str = "skipped: ";
 
 /// Ends the running test as one that this guest cannot run.
-pub(crate) fn skip(reason: &str) -> ! {
+pub fn skip(reason: &str) -> ! {
     println!("{SKIP_MARK}{reason}");
     exit(SKIPPED)
 }
@@ -60,7 +61,7 @@ const HEARTBEAT: Duration = Duration::from_secs(20);
 const NOTE_MARK: &str = "note: ";
 
 /// Says something that whoever reads a good run should know too.
-pub(crate) fn note(text: &str) {
+pub fn note(text: &str) {
     println!("{NOTE_MARK}{text}");
 }
 
@@ -78,7 +79,7 @@ fn say(line: &str) {
 }
 
 /// Runs the tests in order; whether none failed.
-pub(crate) fn run(tests: Vec<Test>) -> bool {
+pub fn run(tests: Vec<Test>) -> bool {
     // What a test leaves behind comes to us when its parent ends, and is ended before the next test starts.
     let adopted = sys!(libc::SYS_prctl, libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
     assert_eq!(adopted, Ok(0), "PR_SET_CHILD_SUBREAPER");
@@ -257,7 +258,7 @@ fn whereabouts(pid: i32) -> String {
 }
 
 /// Kills and reaps everything that descends from us, so that no domain of one test is there in the next.
-fn end_descendants() -> Result<(), String> {
+pub fn end_descendants() -> Result<(), String> {
     let deadline = Instant::now() + Duration::from_secs(20);
     loop {
         let path = format!("/proc/self/task/{}/children", crate::sys::getpid());

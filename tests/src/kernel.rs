@@ -11,7 +11,7 @@ use uapi::control::{
 use crate::sys::{Ret, no_new_privs, own, sys};
 
 /// Opens a control descriptor by `prctl`.
-pub(crate) fn try_control() -> Result<OwnedFd, i32> {
+pub fn try_control() -> Result<OwnedFd, i32> {
     own(sys!(
         libc::SYS_prctl,
         PR_EVFILTER,
@@ -24,25 +24,25 @@ pub(crate) fn try_control() -> Result<OwnedFd, i32> {
 
 /// Opens a control descriptor, which must work.
 #[track_caller]
-pub(crate) fn control() -> OwnedFd {
+pub fn control() -> OwnedFd {
     try_control().expect("prctl(PR_EVFILTER): is the module loaded?")
 }
 
 /// An ioctl on any descriptor, with the address of any argument.
-pub(crate) fn ioctl<T>(fd: BorrowedFd<'_>, request: u32, argument: *const T) -> Ret {
+pub fn ioctl<T>(fd: BorrowedFd<'_>, request: u32, argument: *const T) -> Ret {
     sys!(libc::SYS_ioctl, fd.as_raw_fd(), request, argument)
 }
 
 /// IOC_INFO.
 #[track_caller]
-pub(crate) fn info() -> Info {
+pub fn info() -> Info {
     let control = control();
     info_of(control.as_fd())
 }
 
 /// IOC_INFO on a descriptor that is open already.
 #[track_caller]
-pub(crate) fn info_of(control: BorrowedFd<'_>) -> Info {
+pub fn info_of(control: BorrowedFd<'_>) -> Info {
     let mut info = Info {
         size: size_of::<Info>() as u32,
         ..Info::default()
@@ -55,12 +55,12 @@ pub(crate) fn info_of(control: BorrowedFd<'_>) -> Info {
 
 /// Number of layers on the calling thread.
 #[track_caller]
-pub(crate) fn layers() -> u32 {
+pub fn layers() -> u32 {
     info().layers
 }
 
 /// IOC_LOAD without a message.
-pub(crate) fn try_load(image: &[u8]) -> Result<OwnedFd, i32> {
+pub fn try_load(image: &[u8]) -> Result<OwnedFd, i32> {
     let control = control();
     let load = Load {
         size: size_of::<Load>() as u32,
@@ -73,7 +73,7 @@ pub(crate) fn try_load(image: &[u8]) -> Result<OwnedFd, i32> {
 
 /// IOC_LOAD with a buffer for the verifier's message, which is returned up to its NUL.
 #[track_caller]
-pub(crate) fn load_with_message(image: &[u8], buffer: &mut [u8]) -> (Result<OwnedFd, i32>, String) {
+pub fn load_with_message(image: &[u8], buffer: &mut [u8]) -> (Result<OwnedFd, i32>, String) {
     let control = control();
     let load = Load {
         size: size_of::<Load>() as u32,
@@ -90,7 +90,7 @@ pub(crate) fn load_with_message(image: &[u8], buffer: &mut [u8]) -> (Result<Owne
 
 /// Loads an image that must be accepted.
 #[track_caller]
-pub(crate) fn load(image: &[u8]) -> OwnedFd {
+pub fn load(image: &[u8]) -> OwnedFd {
     let mut buffer = [0u8; 256];
     match load_with_message(image, &mut buffer) {
         (Ok(filter), _) => filter,
@@ -99,13 +99,13 @@ pub(crate) fn load(image: &[u8]) -> OwnedFd {
 }
 
 /// IOC_RESTRICT_SELF.
-pub(crate) fn try_restrict(filter: &OwnedFd) -> Ret {
+pub fn try_restrict(filter: &OwnedFd) -> Ret {
     let control = try_control()?;
     restrict_through(control.as_fd(), filter.as_raw_fd())
 }
 
 /// IOC_RESTRICT_SELF on a control descriptor that is open already.
-pub(crate) fn restrict_through(control: BorrowedFd<'_>, filter: i32) -> Ret {
+pub fn restrict_through(control: BorrowedFd<'_>, filter: i32) -> Ret {
     let argument = RestrictSelf {
         size: size_of::<RestrictSelf>() as u32,
         filter_fd: filter,
@@ -116,13 +116,13 @@ pub(crate) fn restrict_through(control: BorrowedFd<'_>, filter: i32) -> Ret {
 
 /// IOC_RESTRICT_SELF with flags; its result, and what the struct says of a thread afterwards.
 #[track_caller]
-pub(crate) fn restrict_with(flags: u32, filter: i32) -> (Ret, u32) {
+pub fn restrict_with(flags: u32, filter: i32) -> (Ret, u32) {
     restrict_flags_through(control().as_fd(), flags, filter)
 }
 
 /// Pushes the strict filter. The control descriptor stays open: `close` is not among what is allowed afterwards.
 #[track_caller]
-pub(crate) fn restrict_strict(flags: u32) {
+pub fn restrict_strict(flags: u32) {
     let control = std::mem::ManuallyDrop::new(control());
     let done = restrict_flags_through(control.as_fd(), flags | RESTRICT_STRICT, -1);
     if done != (Ok(0), 0) {
@@ -143,13 +143,13 @@ fn restrict_flags_through(control: BorrowedFd<'_>, flags: u32, filter: i32) -> (
 
 /// Pushes a filter on the caller, which must work.
 #[track_caller]
-pub(crate) fn restrict(filter: &OwnedFd) {
+pub fn restrict(filter: &OwnedFd) {
     assert_eq!(try_restrict(filter), Ok(0), "IOC_RESTRICT_SELF");
 }
 
 /// Puts the caller under `image`, as an unprivileged program would.
 #[track_caller]
-pub(crate) fn attach(image: &[u8]) {
+pub fn attach(image: &[u8]) {
     no_new_privs();
     restrict(&load(image));
 }

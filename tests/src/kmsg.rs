@@ -6,14 +6,14 @@ use std::os::fd::OwnedFd;
 use crate::sys::{open, sys};
 
 /// A reader that sees what is logged after it was made.
-pub(crate) struct Log {
+pub struct Log {
     file: OwnedFd,
 }
 
 impl Log {
     /// Starts at the end of the log.
     #[track_caller]
-    pub(crate) fn follow() -> Log {
+    pub fn follow() -> Log {
         let file = open(c"/dev/kmsg", libc::O_RDONLY | libc::O_NONBLOCK).expect("/dev/kmsg");
         let sought = sys!(libc::SYS_lseek, &file, 0, libc::SEEK_END);
         assert!(sought.is_ok(), "lseek of /dev/kmsg: {sought:?}");
@@ -21,7 +21,7 @@ impl Log {
     }
 
     /// The messages logged since, without their prefixes.
-    pub(crate) fn lines(&self) -> Vec<String> {
+    pub fn lines(&self) -> Vec<String> {
         let mut lines = Vec::new();
         let mut record = [0u8; 8192];
         loop {

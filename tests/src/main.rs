@@ -5,20 +5,12 @@
 //! the protocol that `cargo xtask qemu-test` reads from the serial console. The exit status is 0 if nothing failed, 1 if something did, 2 for
 //! wrong arguments.
 
-mod executable;
-mod harness;
-mod kernel;
-mod kmsg;
-mod marker;
-mod program;
-mod random;
-mod ring;
-mod seccomp;
 mod suites;
-mod sys;
 
 use std::process::ExitCode;
 
+// The suites name these as parts of their own crate.
+use guest_tests::{executable, harness, kernel, kmsg, marker, program, random, ring, seccomp, sys};
 use random::Wish;
 
 const HELP: &str = "\

@@ -19,14 +19,14 @@ use crate::sys::{ia32, raw, sys};
 use crate::{kernel, seccomp};
 
 /// The errno that says: nobody else has refused.
-pub(crate) const MARK: u16 = 1234;
+pub const MARK: u16 = 1234;
 /// The sixth argument of calls that the test itself makes.
-pub(crate) const PASS: u32 = 0x5ea1_0f0a;
+pub const PASS: u32 = 0x5ea1_0f0a;
 /// Offset of the lower half of the sixth argument.
-pub(crate) const SIXTH: u32 = 56;
+pub const SIXTH: u32 = 56;
 
 /// The lowest layer. Of calls without [`PASS`] it allows number `free` alone.
-pub(crate) fn marker(free: u32) -> Vec<Insn> {
+pub fn marker(free: u32) -> Vec<Insn> {
     vec![
         load(SIXTH),
         Insn::jump(JMP | JEQ, PASS, 2, 0),
@@ -39,7 +39,7 @@ pub(crate) fn marker(free: u32) -> Vec<Insn> {
 
 /// Who judges, and by what, the oldest first.
 #[derive(Clone, Debug)]
-pub(crate) enum Judge {
+pub enum Judge {
     /// Images for evfilter.
     Evfilter(Vec<Vec<u8>>),
     /// Programs for seccomp.
@@ -48,13 +48,13 @@ pub(crate) enum Judge {
 
 impl Judge {
     /// evfilter with these classic programs.
-    pub(crate) fn evfilter<'a>(programs: impl IntoIterator<Item = &'a [Insn]>) -> Judge {
+    pub fn evfilter<'a>(programs: impl IntoIterator<Item = &'a [Insn]>) -> Judge {
         let image = |insns: &[Insn]| image(&[Part::syscall(insns.to_vec())]);
         Judge::Evfilter(programs.into_iter().map(image).collect())
     }
 
     /// seccomp with these classic programs.
-    pub(crate) fn seccomp<'a>(programs: impl IntoIterator<Item = &'a [Insn]>) -> Judge {
+    pub fn seccomp<'a>(programs: impl IntoIterator<Item = &'a [Insn]>) -> Judge {
         Judge::Seccomp(programs.into_iter().map(seccomp::code).collect())
     }
 
@@ -62,7 +62,7 @@ impl Judge {
     ///
     /// Everything is written down before the first one is installed, which need not allow that memory is asked for. What would be closed at the end may not
     /// be closable then, and is left to the end of the process.
-    pub(crate) fn install(self) -> Result<(), i32> {
+    pub fn install(self) -> Result<(), i32> {
         match self {
             Judge::Seccomp(codes) => {
                 let codes = ManuallyDrop::new(codes);
@@ -100,7 +100,7 @@ impl Judge {
 
 /// A way into the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Entry {
+pub enum Entry {
     /// The `syscall` instruction.
     Native,
     /// `int 0x80`.
@@ -109,18 +109,18 @@ pub(crate) enum Entry {
 
 /// A system call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Call {
+pub struct Call {
     /// The way in.
-    pub(crate) entry: Entry,
+    pub entry: Entry,
     /// All of rax; of which `int 0x80` takes the lower half.
-    pub(crate) nr: u64,
+    pub nr: u64,
     /// The arguments; of which `int 0x80` takes the lower halves.
-    pub(crate) args: [u64; 6],
+    pub args: [u64; 6],
 }
 
 impl Call {
     /// Makes the call; its value, or its errno below zero.
-    pub(crate) fn make(&self) -> i64 {
+    pub fn make(&self) -> i64 {
         match self.entry {
             Entry::Native => raw(self.nr, self.args) as i64,
             Entry::Int80 => match ia32::call(self.nr as u32, self.args.map(|arg| arg as u32)) {
@@ -132,7 +132,7 @@ impl Call {
 }
 
 /// Ends the process with `status`, if the programs let it; what exit_group said is put first if they do not.
-pub(crate) fn leave(put: impl FnOnce(i64), status: u64) -> ! {
+pub fn leave(put: impl FnOnce(i64), status: u64) -> ! {
     let args = [status, 0, 0, 0, 0, u64::from(PASS)];
     put(raw(libc::SYS_exit_group as u64, args) as i64);
     // A fault needs no call.
@@ -155,16 +155,16 @@ impl Answers {
 
 /// What a judge said.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Verdicts {
+pub struct Verdicts {
     /// How the asking process ended.
-    pub(crate) end: End,
+    pub end: End,
     /// One answer for each call that it came to: what the call returned, and the words of SIGSYS if it raised one.
-    pub(crate) answers: Vec<(i64, Option<[i64; WORDS]>)>,
+    pub answers: Vec<(i64, Option<[i64; WORDS]>)>,
 }
 
 /// Asks a judge, which stands on a [`marker`] that lets signal handlers return, about each call in one child. Calls must not have [`PASS`].
 #[track_caller]
-pub(crate) fn ask_about(judge: &Judge, calls: &[Call]) -> Verdicts {
+pub fn ask_about(judge: &Judge, calls: &[Call]) -> Verdicts {
     let shared = Shared::<Answers>::new();
     let pid = match fork().expect("fork") {
         0 => run_and_exit(|| {
@@ -201,12 +201,12 @@ pub(crate) fn ask_about(judge: &Judge, calls: &[Call]) -> Verdicts {
 }
 
 /// rt_sigreturn, which the marker under [`ask_about`] lets through.
-pub(crate) const RT_SIGRETURN: u32 = 15;
+pub const RT_SIGRETURN: u32 = 15;
 
 /// Every number up to 600 at every entry, and some far out, without arguments.
 ///
 /// Left out are those that are carried out under the marker: rt_sigreturn, and the calls of uprobes, which pass every filter.
-pub(crate) fn every_number() -> Vec<Call> {
+pub fn every_number() -> Vec<Call> {
     let call = |entry, nr: u32| Call {
         entry,
         nr: u64::from(nr),
@@ -235,7 +235,7 @@ pub(crate) fn every_number() -> Vec<Call> {
 }
 
 /// The call with each of `values` in its argument `at`, at its native and x32 numbers, and at its number of i386.
-pub(crate) fn with_argument(native: u32, i386: u32, at: usize, values: &[u64]) -> Vec<Call> {
+pub fn with_argument(native: u32, i386: u32, at: usize, values: &[u64]) -> Vec<Call> {
     let mut calls = Vec::new();
     for value in values {
         let mut args = [0; 6];
@@ -256,7 +256,7 @@ pub(crate) fn with_argument(native: u32, i386: u32, at: usize, values: &[u64]) -
 }
 
 /// Numbers around each of `constants`, with other upper halves, and each single bit.
-pub(crate) fn around(constants: &[u64]) -> Vec<u64> {
+pub fn around(constants: &[u64]) -> Vec<u64> {
     let mut values = vec![0, 1, u64::MAX, u64::from(u32::MAX), 1 << 32];
     values.extend((0..64).map(|bit| 1 << bit));
     for constant in constants {
@@ -278,7 +278,7 @@ pub(crate) fn around(constants: &[u64]) -> Vec<u64> {
 
 /// Fails with the first call that two judges answer differently.
 #[track_caller]
-pub(crate) fn must_agree(name: &str, calls: &[Call], left: &Verdicts, right: &Verdicts) {
+pub fn must_agree(name: &str, calls: &[Call], left: &Verdicts, right: &Verdicts) {
     for ((call, left), right) in calls.iter().zip(&left.answers).zip(&right.answers) {
         assert_eq!(left, right, "{name}: {call:x?}");
     }

@@ -9,45 +9,45 @@ use filters::insn::{ABS, Insn, JEQ, JMP, K, LD, RET, SCONTAINS, SEQ, SPREFIX, SS
 use filters::verdict::{Action, Verdict};
 
 /// Raw verdict: allow.
-pub(crate) const ALLOW: u32 = Verdict::ALLOW.raw();
+pub const ALLOW: u32 = Verdict::ALLOW.raw();
 /// Raw verdict: kill the process.
-pub(crate) const KILL: u32 = Verdict::KILL_PROCESS.raw();
+pub const KILL: u32 = Verdict::KILL_PROCESS.raw();
 
 /// Raw verdict: this errno.
-pub(crate) const fn errno(errno: i32) -> u32 {
+pub const fn errno(errno: i32) -> u32 {
     Verdict::errno(errno as u16).raw()
 }
 
 /// Raw verdict: SIGSYS with this number.
-pub(crate) const fn trap(data: u16) -> u32 {
+pub const fn trap(data: u16) -> u32 {
     Verdict::new(Action::Trap, data).raw()
 }
 
 /// An errno that no path lookup returns by itself: seeing it means that the filter gave it.
-pub(crate) const ODD: i32 = libc::ENOTUNIQ;
+pub const ODD: i32 = libc::ENOTUNIQ;
 
 /// `return raw`.
-pub(crate) const fn ret(raw: u32) -> Insn {
+pub const fn ret(raw: u32) -> Insn {
     Insn::stmt(RET | K, raw)
 }
 
 /// `A = record[offset]`.
-pub(crate) const fn load(offset: u32) -> Insn {
+pub const fn load(offset: u32) -> Insn {
     Insn::stmt(LD | ABS, offset)
 }
 
 /// `if A == k` run the next `then` instructions, else skip them.
-pub(crate) const fn unless_equal_skip(k: u32, then: u8) -> Insn {
+pub const fn unless_equal_skip(k: u32, then: u8) -> Insn {
     Insn::jump(JMP | JEQ | K, k, 0, then)
 }
 
 /// Judges system calls: `raw` for this number, allow for all others.
-pub(crate) fn on_nr(nr: i64, raw: u32) -> Vec<Insn> {
+pub fn on_nr(nr: i64, raw: u32) -> Vec<Insn> {
     on_nrs(&[(nr, raw)])
 }
 
 /// Judges system calls by number, allowing all others.
-pub(crate) fn on_nrs(rules: &[(i64, u32)]) -> Vec<Insn> {
+pub fn on_nrs(rules: &[(i64, u32)]) -> Vec<Insn> {
     let mut insns = vec![load(0)];
     for (nr, raw) in rules {
         insns.extend([unless_equal_skip(*nr as u32, 1), ret(*raw)]);
@@ -58,18 +58,18 @@ pub(crate) fn on_nrs(rules: &[(i64, u32)]) -> Vec<Insn> {
 
 /// One program of an image.
 #[derive(Clone, Debug)]
-pub(crate) struct Part {
+pub struct Part {
     /// Event number.
-    pub(crate) event: u32,
+    pub event: u32,
     /// Instructions.
-    pub(crate) insns: Vec<Insn>,
+    pub insns: Vec<Insn>,
     /// String constants.
-    pub(crate) strings: Vec<Vec<u8>>,
+    pub strings: Vec<Vec<u8>>,
 }
 
 impl Part {
     /// A program for `syscall.enter`.
-    pub(crate) fn syscall(insns: Vec<Insn>) -> Part {
+    pub fn syscall(insns: Vec<Insn>) -> Part {
         Part {
             event: Event::SyscallEnter.number(),
             insns,
@@ -78,7 +78,7 @@ impl Part {
     }
 
     /// A program for `vfs.getname`.
-    pub(crate) fn getname(insns: Vec<Insn>, strings: Vec<Vec<u8>>) -> Part {
+    pub fn getname(insns: Vec<Insn>, strings: Vec<Vec<u8>>) -> Part {
         Part {
             event: Event::VfsGetname.number(),
             insns,
@@ -87,7 +87,7 @@ impl Part {
     }
 
     /// The program as it lies in an image.
-    pub(crate) fn bytes(&self) -> Vec<u8> {
+    pub fn bytes(&self) -> Vec<u8> {
         let mut pool = Vec::new();
         let mut entries = Vec::new();
         for string in &self.strings {
@@ -112,7 +112,7 @@ impl Part {
 }
 
 /// An image of these programs.
-pub(crate) fn image(parts: &[Part]) -> Vec<u8> {
+pub fn image(parts: &[Part]) -> Vec<u8> {
     let body: Vec<u8> = parts.iter().flat_map(Part::bytes).collect();
     let head = [
         MAGIC,
@@ -127,20 +127,20 @@ pub(crate) fn image(parts: &[Part]) -> Vec<u8> {
 }
 
 /// An image with one program for `syscall.enter`.
-pub(crate) fn syscalls(insns: Vec<Insn>) -> Vec<u8> {
+pub fn syscalls(insns: Vec<Insn>) -> Vec<u8> {
     image(&[Part::syscall(insns)])
 }
 
 /// Rules on names, first match wins.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Names {
+pub struct Names {
     insns: Vec<Insn>,
     strings: Vec<Vec<u8>>,
 }
 
 impl Names {
     /// No rule yet.
-    pub(crate) fn new() -> Names {
+    pub fn new() -> Names {
         Names::default()
     }
 
@@ -153,55 +153,55 @@ impl Names {
     }
 
     /// The path is exactly `text`.
-    pub(crate) fn equal(self, text: &[u8], raw: u32) -> Names {
+    pub fn equal(self, text: &[u8], raw: u32) -> Names {
         self.rule(SEQ, text, raw)
     }
 
     /// The path begins with `text`.
-    pub(crate) fn prefix(self, text: &[u8], raw: u32) -> Names {
+    pub fn prefix(self, text: &[u8], raw: u32) -> Names {
         self.rule(SPREFIX, text, raw)
     }
 
     /// The path ends with `text`.
-    pub(crate) fn suffix(self, text: &[u8], raw: u32) -> Names {
+    pub fn suffix(self, text: &[u8], raw: u32) -> Names {
         self.rule(SSUFFIX, text, raw)
     }
 
     /// `text` occurs in the path.
-    pub(crate) fn contains(self, text: &[u8], raw: u32) -> Names {
+    pub fn contains(self, text: &[u8], raw: u32) -> Names {
         self.rule(SCONTAINS, text, raw)
     }
 
     /// The path is `text` or lies below it.
-    pub(crate) fn under(self, text: &[u8], raw: u32) -> Names {
+    pub fn under(self, text: &[u8], raw: u32) -> Names {
         self.rule(SUNDER, text, raw)
     }
 
     /// The word at `offset` of the record is `value`.
-    pub(crate) fn word(mut self, offset: u32, value: u32, raw: u32) -> Names {
+    pub fn word(mut self, offset: u32, value: u32, raw: u32) -> Names {
         self.insns
             .extend([load(offset), unless_equal_skip(value, 1), ret(raw)]);
         self
     }
 
     /// What holds for all others; the program.
-    pub(crate) fn or_else(mut self, raw: u32) -> Part {
+    pub fn or_else(mut self, raw: u32) -> Part {
         self.insns.push(ret(raw));
         Part::getname(self.insns, self.strings)
     }
 
     /// An image that allows all others.
-    pub(crate) fn or_allow(self) -> Vec<u8> {
+    pub fn or_allow(self) -> Vec<u8> {
         image(&[self.or_else(ALLOW)])
     }
 }
 
 /// An image that refuses this one name with [`ODD`].
-pub(crate) fn deny_name(name: &[u8]) -> Vec<u8> {
+pub fn deny_name(name: &[u8]) -> Vec<u8> {
     Names::new().equal(name, errno(ODD)).or_allow()
 }
 
 /// An image that allows everything but is a layer all the same.
-pub(crate) fn allow_all() -> Vec<u8> {
+pub fn allow_all() -> Vec<u8> {
     syscalls(vec![ret(ALLOW)])
 }

@@ -7,25 +7,25 @@ use crate::sys::sys;
 
 /// What the command line said about random tests.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Wish {
+pub struct Wish {
     /// Where to begin; none for a seed of the moment.
-    pub(crate) seed: Option<u64>,
+    pub seed: Option<u64>,
     /// How many cases; none for the test's own number.
-    pub(crate) count: Option<u64>,
+    pub count: Option<u64>,
 }
 
 /// Set once by `main`, before any test.
-pub(crate) static WISH: OnceLock<Wish> = OnceLock::new();
+pub static WISH: OnceLock<Wish> = OnceLock::new();
 
 impl Wish {
     /// What the command line said.
-    pub(crate) fn get() -> Wish {
+    pub fn get() -> Wish {
         WISH.get().copied().unwrap_or_default()
     }
 
     /// The seed to begin with.
     #[track_caller]
-    pub(crate) fn seed(self) -> u64 {
+    pub fn seed(self) -> u64 {
         self.seed.unwrap_or_else(|| {
             let mut seed = 0u64;
             assert_eq!(
@@ -40,11 +40,11 @@ impl Wish {
 
 /// A generator of 64-bit numbers: SplitMix64 (Steele, Lea, Flood, 2014).
 #[derive(Clone, Debug)]
-pub(crate) struct Random(u64);
+pub struct Random(u64);
 
 impl Random {
     /// Begins at `seed`. Neighbouring seeds give unrelated numbers.
-    pub(crate) fn new(seed: u64) -> Random {
+    pub fn new(seed: u64) -> Random {
         let mut random = Random(seed);
         // Two seeds that differ by the step of the generator would otherwise give one sequence, shifted.
         random.0 = random.number() ^ 0x6576_6669_6c74_6572;
@@ -52,7 +52,7 @@ impl Random {
     }
 
     /// Any number.
-    pub(crate) fn number(&mut self) -> u64 {
+    pub fn number(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -61,17 +61,17 @@ impl Random {
     }
 
     /// A number below `end`.
-    pub(crate) fn below(&mut self, end: usize) -> usize {
+    pub fn below(&mut self, end: usize) -> usize {
         (self.number() % end as u64) as usize
     }
 
     /// True `times` times out of a hundred.
-    pub(crate) fn percent(&mut self, times: usize) -> bool {
+    pub fn percent(&mut self, times: usize) -> bool {
         self.below(100) < times
     }
 
     /// One of a list.
-    pub(crate) fn pick<T: Copy>(&mut self, list: &[T]) -> T {
+    pub fn pick<T: Copy>(&mut self, list: &[T]) -> T {
         list[self.below(list.len())]
     }
 }

@@ -15,17 +15,17 @@ struct Program {
 }
 
 /// Installs a program with `seccomp(2)`.
-pub(crate) fn try_install(insns: &[Insn], flags: u32) -> Ret {
+pub fn try_install(insns: &[Insn], flags: u32) -> Ret {
     try_install_code(&code(insns), flags, 0)
 }
 
 /// The bytes of a program.
-pub(crate) fn code(insns: &[Insn]) -> Vec<u8> {
+pub fn code(insns: &[Insn]) -> Vec<u8> {
     insns.iter().flat_map(|insn| insn.to_bytes()).collect()
 }
 
 /// The same from the program's bytes, and with a sixth argument, which the kernel does not look at but an older program may.
-pub(crate) fn try_install_code(code: &[u8], flags: u32, sixth: u64) -> Ret {
+pub fn try_install_code(code: &[u8], flags: u32, sixth: u64) -> Ret {
     let program = Program {
         len: (code.len() / INSN_BYTES) as u16,
         insns: code.as_ptr(),
@@ -43,14 +43,14 @@ pub(crate) fn try_install_code(code: &[u8], flags: u32, sixth: u64) -> Ret {
 
 /// Installs a program with `seccomp(2)`, which must work.
 #[track_caller]
-pub(crate) fn install(insns: &[Insn]) {
+pub fn install(insns: &[Insn]) {
     no_new_privs();
     assert_eq!(try_install(insns, 0), Ok(0), "seccomp(2)");
 }
 
 /// Runs `deed` under these programs, oldest first: once under layers of evfilter, once under filters of seccomp. Both must look the same.
 #[track_caller]
-pub(crate) fn same(programs: &[Vec<Insn>], deed: impl Fn(&Board)) -> Seen {
+pub fn same(programs: &[Vec<Insn>], deed: impl Fn(&Board)) -> Seen {
     let ours = run(|board| {
         for program in programs {
             kernel::attach(&image(&[Part::syscall(program.clone())]));

@@ -6,17 +6,21 @@ mod at_exec;
 mod by_number;
 mod capability;
 mod cli;
+mod coverage;
 mod differential;
+mod escapes;
 mod getname;
 mod inherit;
 mod libseccomp;
 mod lifecycle;
 mod narrowing;
 mod nesting;
+mod object;
 mod oci;
 mod programs;
 mod ptrace;
 mod races;
+mod scope;
 mod selfid;
 mod strict;
 mod syscall;
@@ -33,6 +37,7 @@ pub(crate) fn all() -> Vec<Test> {
         tsync::tests,
         at_exec::tests,
         strict::tests,
+        scope::tests,
         selfid::tests,
         capability::tests,
         differential::tests,
@@ -40,11 +45,14 @@ pub(crate) fn all() -> Vec<Test> {
         oci::tests,
         by_number::tests,
         getname::tests,
+        coverage::tests,
         inherit::tests,
         narrowing::tests,
         nesting::tests,
+        object::tests,
         ptrace::tests,
         races::tests,
+        escapes::tests,
         programs::tests,
         cli::tests,
         lifecycle::tests,

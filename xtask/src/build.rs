@@ -22,10 +22,11 @@ use crate::workspace::Workspace;
 const TRIPLE: &str = "x86_64-unknown-linux-gnu";
 
 /// `(package, binary, place in the guest)`.
-const PROGRAMS: [(&str, &str, &str); 4] = [
+const PROGRAMS: [(&str, &str, &str); 5] = [
     ("guest-init", "guest-init", "init"),
     ("cli", "evf", "usr/bin/evf"),
     ("guest-tests", "evf-tests", "usr/bin/evf-tests"),
+    ("guest-tests", "evf-escapes", "usr/bin/evf-escapes"),
     ("demo", "evf-demo", "usr/bin/evf-demo"),
 ];
 
@@ -133,6 +134,7 @@ fn user_space(kit: &Kit, workspace: &Workspace, scope: Scope, steps: usize) -> R
             .programs
             .extend(c_examples(kit, workspace, &mut step)?);
         overlay.policies = Some(workspace.repo().join("policies"));
+        overlay.kernel_modules = kit.modules();
         step.done("");
     }
     Ok(overlay)

@@ -19,7 +19,7 @@ use crate::progress::Step;
 pub(crate) const DEBIAN: &str = "debian.cpio";
 
 /// What the guest has besides the base: programs to confine and tools to look with.
-pub(crate) const PACKAGES: [&str; 15] = [
+const PACKAGES: [&str; 19] = [
     "busybox-static",
     "git",
     "python3",
@@ -35,6 +35,10 @@ pub(crate) const PACKAGES: [&str; 15] = [
     "strace",
     "less",
     "make",
+    "gcc",
+    "libc6-dev",
+    "nginx",
+    "openssh-client",
 ];
 
 /// The ordinary user of the guest.
@@ -43,8 +47,9 @@ const SANDBOX: Owner = Owner {
     gid: 1000,
 };
 
-/// What nobody reads in a guest. git's Perl scripts would pull in all of Perl.
-const TRIMMED: [&str; 17] = [
+/// What nobody reads in a guest. git's Perl scripts would pull in all of Perl; headers of other architectures, and what the compiler
+/// needs for anything but compiling C come with their packages.
+const TRIMMED: [&str; 33] = [
     "usr/share/doc",
     "usr/share/man",
     "usr/share/info",
@@ -60,8 +65,52 @@ const TRIMMED: [&str; 17] = [
     "usr/lib/x86_64-linux-gnu/gconv",
     "usr/lib/systemd",
     "usr/share/gitweb",
+    "usr/lib/git-core/git-daemon",
+    "usr/lib/git-core/git-http-backend",
+    "usr/lib/git-core/git-http-fetch",
+    "usr/lib/git-core/git-http-push",
+    "usr/lib/git-core/git-imap-send",
+    "usr/lib/git-core/scalar",
+    "usr/bin/scalar",
+    "usr/lib/linux",
+    "usr/include/drm",
+    "usr/include/rdma",
+    "usr/include/scsi",
+    "usr/include/sound",
+    "usr/lib/x86_64-linux-gnu/gprofng",
+    "usr/sbin/arpd",
+    "usr/share/bash-completion",
+    "usr/share/common-licenses",
     "var/cache",
     "var/lib/dpkg",
+];
+
+/// The same for files whose names carry versions: directory, and how the name begins.
+const TRIMMED_FILES: [(&str, &str); 14] = [
+    ("usr/bin", "x86_64-linux-gnu-lto-dump"),
+    ("usr/bin", "x86_64-linux-gnu-gcov"),
+    ("usr/bin", "gprofng"),
+    ("usr/bin", "x86_64-linux-gnu-gp-"),
+    ("usr/bin", "x86_64-linux-gnu-gprofng"),
+    ("usr/libexec/gcc/x86_64-linux-gnu/14", "lto1"),
+    ("usr/lib/x86_64-linux-gnu", "libasan."),
+    ("usr/lib/x86_64-linux-gnu", "libtsan."),
+    ("usr/lib/x86_64-linux-gnu", "libhwasan."),
+    ("usr/lib/x86_64-linux-gnu", "liblsan."),
+    ("usr/lib/x86_64-linux-gnu", "libubsan."),
+    ("usr/lib/x86_64-linux-gnu", "libgprofng."),
+    ("usr/lib/x86_64-linux-gnu", "libperl."),
+    ("usr/lib/x86_64-linux-gnu", "libdb-"),
+];
+
+/// The static libraries that an ordinary, dynamically linked program is linked with; the last three are empty.
+const STATIC: [&str; 6] = [
+    "libgcc.a",
+    "libc_nonshared.a",
+    "libssp_nonshared.a",
+    "libdl.a",
+    "libpthread.a",
+    "librt.a",
 ];
 
 const PASSWD: &str = "root:x:0:0:root:/root:/bin/bash\ndaemon:x:1:1:daemon:/usr/sbin:/usr/sbin/nologin\n\
@@ -70,6 +119,35 @@ const GROUP: &str = "root:x:0:\ndaemon:x:1:\ntty:x:5:\nnogroup:x:65534:\nsandbox
 const SHADOW: &str = "root:*:20000:0:99999:7:::\nsandbox:*:20000:0:99999:7:::\n";
 const HOSTS: &str = "127.0.0.1 localhost evfilter\n::1 localhost\n";
 const NSSWITCH: &str = "passwd: files\ngroup: files\nshadow: files\nhosts: files\nnetworks: files\nprotocols: files\nservices: files\n";
+
+/// What the Debian part is made from: when this changes, it is made again.
+pub(crate) fn recipe() -> String {
+    let files = TRIMMED_FILES.map(|(dir, name)| format!("{dir}/{name}*"));
+    format!(
+        "{} without {} {} and static libraries but {}",
+        PACKAGES.join(" "),
+        TRIMMED.join(" "),
+        files.join(" "),
+        STATIC.join(" ")
+    )
+}
+
+/// Whether the file or directory at `path`, relative to the root, stays out of the guest.
+fn is_trimmed(path: &Path) -> bool {
+    if TRIMMED.iter().any(|trimmed| path == Path::new(trimmed)) {
+        return true;
+    }
+    let (Some(dir), Some(name)) = (
+        path.parent(),
+        path.file_name().and_then(|name| name.to_str()),
+    ) else {
+        return false;
+    };
+    TRIMMED_FILES
+        .iter()
+        .any(|(place, begin)| dir == Path::new(place) && name.starts_with(begin))
+        || (dir.starts_with("usr/lib") && name.ends_with(".a") && !STATIC.contains(&name))
+}
 
 /// Makes the Debian part in the empty directory `new`.
 pub(crate) fn make_debian(
@@ -119,11 +197,7 @@ pub(crate) fn make_debian(
         "etc/nsswitch.conf",
     ];
     archive.tree(&tree, &|path| {
-        TRIMMED
-            .iter()
-            .chain(&own)
-            .any(|trimmed| path == Path::new(trimmed))
-            || path.starts_with("dev")
+        own.iter().any(|own| path == Path::new(own)) || path.starts_with("dev") || is_trimmed(path)
     })?;
     archive.directory("dev", 0o755, ROOT)?;
     archive.device("dev/console", 0o600, 5, 1)?;
@@ -156,7 +230,9 @@ pub(crate) struct Overlay {
     pub(crate) programs: Vec<(String, PathBuf)>,
     /// The module, loaded before the command runs.
     pub(crate) module: Option<PathBuf>,
-    /// Directory whose `.evf` files become `/usr/share/evfilter/policies`.
+    /// Modules of the kernel's own that tests load themselves, below `/lib/modules`.
+    pub(crate) kernel_modules: Vec<PathBuf>,
+    /// Directory whose `.evf` files, with those of the directories below, become `/usr/share/evfilter/policies`.
     pub(crate) policies: Option<PathBuf>,
     /// The command to run, argument by argument.
     pub(crate) command: Vec<String>,
@@ -212,36 +288,46 @@ impl Overlay {
             archive.file("usr/lib/modules/evfilter.ko", 0o644, ROOT, &read(module)?)?;
             archive.file("etc/evf/module", 0o644, ROOT, b"evfilter\n")?;
         }
+        for module in &self.kernel_modules {
+            let name = module.file_name().and_then(|name| name.to_str());
+            let name = name.with_context(|| format!("{}: not UTF-8", module.display()))?;
+            archive.file(
+                &format!("usr/lib/modules/{name}"),
+                0o644,
+                ROOT,
+                &read(module)?,
+            )?;
+        }
         if let Some(policies) = &self.policies {
-            archive.directory("usr/share/evfilter/policies", 0o755, ROOT)?;
-            archive_policies(&mut archive, policies)?;
+            archive_policies(&mut archive, policies, "usr/share/evfilter/policies")?;
         }
         archive.finish()
     }
 }
 
-fn archive_policies(archive: &mut Archive<Vec<u8>>, dir: &Path) -> Result<()> {
-    let mut files: Vec<PathBuf> = fs::read_dir(dir)
-        .with_context(|| format!("read {}", dir.display()))?
-        .collect::<std::io::Result<Vec<_>>>()
-        .with_context(|| format!("read {}", dir.display()))?
-        .into_iter()
-        .map(|entry| entry.path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "evf"))
-        .collect();
-    files.sort();
-    for file in files {
-        let name = file
+/// Adds the policies in `dir` and in the directories below it that have some, as `inside`.
+fn archive_policies(archive: &mut Archive<Vec<u8>>, dir: &Path, inside: &str) -> Result<()> {
+    let mut paths: Vec<PathBuf> = fs::read_dir(dir)
+        .and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect())
+        .with_context(|| format!("read {}", dir.display()))?;
+    paths.sort();
+    let is_policy = |path: &Path| path.extension().is_some_and(|extension| extension == "evf");
+    if !paths.iter().any(|path| is_policy(path)) {
+        return Ok(());
+    }
+    archive.directory(inside, 0o755, ROOT)?;
+    for path in paths {
+        let name = path
             .file_name()
             .and_then(|name| name.to_str())
-            .with_context(|| format!("{}: not UTF-8", file.display()))?;
-        let text = fs::read(&file).with_context(|| format!("read {}", file.display()))?;
-        archive.file(
-            &format!("usr/share/evfilter/policies/{name}"),
-            0o644,
-            ROOT,
-            &text,
-        )?;
+            .with_context(|| format!("{}: not UTF-8", path.display()))?;
+        let inside = format!("{inside}/{name}");
+        if path.is_dir() {
+            archive_policies(archive, &path, &inside)?;
+        } else if is_policy(&path) {
+            let text = fs::read(&path).with_context(|| format!("read {}", path.display()))?;
+            archive.file(&inside, 0o644, ROOT, &text)?;
+        }
     }
     Ok(())
 }
@@ -257,9 +343,13 @@ mod tests {
         fs::write(path("debian"), "DEBIAN--").expect("file");
         fs::write(path("a.evf"), "policy a").expect("file");
         fs::write(path("notes.txt"), "not a policy").expect("file");
+        fs::create_dir_all(path("more")).expect("directory");
+        fs::create_dir_all(path("none")).expect("directory");
+        fs::write(path("more/b.evf"), "policy b").expect("file");
         let overlay = Overlay {
             programs: vec![("init".to_owned(), path("a.evf"))],
             module: Some(path("debian")),
+            kernel_modules: vec![path("debian")],
             policies: Some(dir.path().to_owned()),
             command: vec!["echo".to_owned(), "a b".to_owned()],
         };
@@ -269,7 +359,32 @@ mod tests {
         let text = fs::read_to_string(path("initrd")).expect("initramfs");
         assert!(text.starts_with("DEBIAN--070701"));
         assert!(text.contains("echo\na b\n") && text.contains("etc/evf/module"));
-        assert!(text.contains("policies/a.evf") && !text.contains("notes.txt"));
+        assert!(text.contains("policies/a.evf") && text.contains("policies/more/b.evf"));
+        assert!(!text.contains("notes.txt") && !text.contains("policies/none"));
+    }
+
+    #[test]
+    fn what_is_trimmed_leaves_a_c_compiler() {
+        for path in [
+            "usr/share/doc",
+            "usr/lib/x86_64-linux-gnu/libc.a",
+            "usr/lib/x86_64-linux-gnu/libasan.so.8",
+            "usr/libexec/gcc/x86_64-linux-gnu/14/lto1",
+            "usr/bin/x86_64-linux-gnu-lto-dump-14",
+        ] {
+            assert!(is_trimmed(Path::new(path)), "{path}");
+        }
+        for path in [
+            "usr",
+            "usr/lib/gcc/x86_64-linux-gnu/14/libgcc.a",
+            "usr/lib/x86_64-linux-gnu/libc_nonshared.a",
+            "usr/lib/x86_64-linux-gnu/libc.so.6",
+            "usr/libexec/gcc/x86_64-linux-gnu/14/cc1",
+            "usr/libexec/gcc/x86_64-linux-gnu/14/liblto_plugin.so",
+        ] {
+            assert!(!is_trimmed(Path::new(path)), "{path}");
+        }
+        assert!(PACKAGES.iter().all(|package| recipe().contains(package)));
     }
 
     #[test]

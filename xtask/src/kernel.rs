@@ -139,6 +139,14 @@ impl Kernel {
             .collect()
     }
 
+    /// Package that holds the kernel's own modules: since 6.19 one beside that of the image.
+    pub(crate) fn modules(&self) -> String {
+        match self.image.strip_prefix("linux-binary-") {
+            Some(release) => format!("linux-modules-{release}"),
+            None => self.image.clone(),
+        }
+    }
+
     /// What every run says of an unlisted series.
     pub(crate) fn warning(&self) -> Option<String> {
         (!self.tested).then(|| {
@@ -299,6 +307,7 @@ mod tests {
             ("7.3.4+deb13-cloud-amd64", true)
         );
         assert_eq!(kernel.image, "linux-binary-7.3.4+deb13-cloud-amd64");
+        assert_eq!(kernel.modules(), "linux-modules-7.3.4+deb13-cloud-amd64");
         assert_eq!(kernel.key(), "7.3.4-1_bpo13_1");
         assert!(kernel.warning().is_none());
     }

@@ -22,6 +22,9 @@ const RECIPE: &str = "1";
 const RECORD: &str = "kernel.json";
 const STEPS: usize = 5;
 
+/// Modules of the stock kernel that tests load in the guest: the directory in the kernel's tree, and the name.
+const MODULES: [(&str, &str); 1] = [("fs/overlayfs", "overlay")];
+
 /// What the build root has besides its base and the kernel's own C compiler.
 const BUILD_PACKAGES: [&str; 28] = [
     "diffutils",
@@ -81,6 +84,14 @@ impl Kit {
         self.place("kernel").join("vmlinuz")
     }
 
+    /// The stock kernel's own modules that tests load, compressed as they are.
+    pub(crate) fn modules(&self) -> Vec<PathBuf> {
+        let place = self.place("kernel");
+        MODULES
+            .map(|(_, name)| place.join(format!("{name}.ko.xz")))
+            .into()
+    }
+
     /// The stock kernel's configuration.
     pub(crate) fn config(&self) -> PathBuf {
         self.place("kernel").join("config")
@@ -127,7 +138,8 @@ impl Kit {
     fn recipe(&self, part: &str) -> String {
         let inputs = match part {
             "root" => BUILD_PACKAGES.join(" "),
-            "guest" => guest::PACKAGES.join(" "),
+            "guest" => guest::recipe(),
+            "kernel" => MODULES.map(|(_, name)| name).join(" "),
             _ => String::new(),
         };
         format!(
@@ -284,10 +296,10 @@ type Archives = Vec<(String, PathBuf)>;
 fn download(kit: &Kit, apt: &Apt, wish: Wish, step: &mut Step) -> Result<Archives> {
     let mut names = Vec::new();
     if !kit.has("kernel") {
-        names.extend([&kit.kernel.headers, &kit.kernel.image]);
+        names.extend(kernel_packages(&kit.kernel));
     }
     if !wish.own_kernel && !kit.has("source") {
-        names.push(&kit.kernel.source);
+        names.push(kit.kernel.source.clone());
     }
     if names.is_empty() {
         return Ok(Vec::new());
@@ -297,7 +309,18 @@ fn download(kit: &Kit, apt: &Apt, wish: Wish, step: &mut Step) -> Result<Archive
         .map(|name| format!("{name}={}", kit.kernel.version))
         .collect();
     let files = apt.download(&packages, step)?;
-    Ok(names.into_iter().cloned().zip(files).collect())
+    Ok(names.into_iter().zip(files).collect())
+}
+
+/// The packages that the part "kernel" is taken from.
+fn kernel_packages(kernel: &Kernel) -> Vec<String> {
+    let mut names = vec![
+        kernel.headers.clone(),
+        kernel.image.clone(),
+        kernel.modules(),
+    ];
+    names.dedup();
+    names
 }
 
 /// The archive of the package `name`.
@@ -321,8 +344,8 @@ fn unpack_kernel(kit: &Kit, lock: &Lock, archives: &Archives) -> Result<()> {
     let log = cache.log("unpack-kernel");
     cache.entry(lock, &kit.name("kernel"), &kit.recipe("kernel"), |new| {
         let unpacked = new.join("unpacked");
-        for package in [&kernel.headers, &kernel.image] {
-            debian::unpack(archive(archives, package)?, &unpacked, &log)?;
+        for package in kernel_packages(kernel) {
+            debian::unpack(archive(archives, &package)?, &unpacked, &log)?;
         }
         let headers = unpacked.join(format!("usr/src/linux-headers-{}", kernel.release));
         // The file moved below /usr in 7.x; an older package has it in /boot.
@@ -335,11 +358,17 @@ fn unpack_kernel(kit: &Kit, lock: &Lock, archives: &Archives) -> Result<()> {
             .iter()
             .find(|path| path.exists())
             .with_context(|| changed(kernel))?;
-        for (from, to) in [
-            (headers.join(".config"), "config"),
-            (headers.join("Module.symvers"), "Module.symvers"),
-            (image.clone(), "vmlinuz"),
-        ] {
+        let modules = unpacked.join(format!("usr/lib/modules/{}/kernel", kernel.release));
+        let modules = MODULES.map(|(dir, name)| {
+            let file = format!("{name}.ko.xz");
+            (modules.join(dir).join(&file), file)
+        });
+        let files = [
+            (headers.join(".config"), "config".to_owned()),
+            (headers.join("Module.symvers"), "Module.symvers".to_owned()),
+            (image.clone(), "vmlinuz".to_owned()),
+        ];
+        for (from, to) in files.into_iter().chain(modules) {
             let to = new.join(to);
             fs::copy(&from, &to)
                 .with_context(|| format!("{}: copy {}", changed(kernel), from.display()))?;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The life of the module: loading, unloading, and what may not be unloaded.
 
+mod demand;
 mod storms;
 mod unloaded;
 
@@ -28,7 +29,8 @@ pub(super) fn tests() -> Vec<Test> {
     let rows = rows
         .into_iter()
         .chain(storms::tests())
-        .chain(unloaded::tests());
+        .chain(unloaded::tests())
+        .chain(demand::tests());
     // Each load and each unload waits for several grace periods: seconds on a busy host.
     rows.map(|test| test.limit(1800)).collect()
 }
@@ -295,10 +297,10 @@ fn unload_while_busy() {
 
 /// A free task that sleeps in the copy of a name has no frame of ours on its stack: the module goes, the task goes on.
 fn unload_with_a_task_asleep_in_getname() {
-    use super::races::Stretch;
+    use super::races::stretch;
     let sleeping = Shared::<AtomicU64>::new();
     let sleeper = start(|board| {
-        let stretch = Stretch::new();
+        let stretch = stretch();
         let name = stretch.head(b"/evf-absent/evf-0123456789abcdef-");
         std::thread::scope(|scope| {
             scope.spawn(|| {

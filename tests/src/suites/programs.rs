@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Law 6: unmodified programs under policies that they meet behave as they always do; where they step outside they are refused.
 
+mod paths;
+
 use crate::harness::{Test, tests};
 use crate::sys::sys;
 
@@ -19,7 +21,9 @@ pub(super) fn tests() -> Vec<Test> {
         git_is_refused_outside, python_runs_its_library, python_is_refused_outside, python_threads_and_processes, python_sees_the_errno_of_the_policy,
         shell_pipeline_of_many_programs, archive_of_a_tree, narrower_policy_inside, tree_of_processes_is_confined,
     );
-    rows.into_iter().map(|test| test.limit(180)).collect()
+    let mut tests: Vec<Test> = rows.into_iter().map(|test| test.limit(180)).collect();
+    tests.extend(paths::tests());
+    tests
 }
 
 /// Names that ordinary programs use, without what is secret; ".." is refused, links cannot be made.

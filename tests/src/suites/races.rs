@@ -7,7 +7,7 @@ mod tracers;
 
 use crate::harness::Test;
 
-pub(super) use faults::Stretch;
+pub(super) use faults::stretch;
 
 pub(super) fn tests() -> Vec<Test> {
     let mut tests = flips::tests();

@@ -14,7 +14,7 @@ fn ticks() -> u64 {
 }
 
 /// What the cheapest of `times` runs of `deed` took. Whatever else the machine does makes runs dearer, never cheaper.
-pub(crate) fn cheapest(times: usize, deed: impl Fn()) -> u64 {
+pub fn cheapest(times: usize, deed: impl Fn()) -> u64 {
     let run = |_| {
         let begun = ticks();
         deed();

@@ -84,13 +84,13 @@ fn run(nr: i64, first: u64, second: u64, name: &CStr, flags: i32) -> Ret {
 }
 
 /// `clone(flags)`; what `open(name)` returned in the child.
-pub(crate) fn open_in_clone(flags: i32, name: &CStr) -> Ret {
+pub fn open_in_clone(flags: i32, name: &CStr) -> Ret {
     // No new stack: children with memory of their own have a copy, others never use it.
     run(libc::SYS_clone, flags as u32 as u64, 0, name, flags)
 }
 
 /// `clone3(flags)`; what `open(name)` returned in the child.
-pub(crate) fn open_in_clone3(flags: i32, name: &CStr) -> Ret {
+pub fn open_in_clone3(flags: i32, name: &CStr) -> Ret {
     let signal = flags & 0xff;
     let args = CloneArgs {
         flags: (flags & !0xff) as u32 as u64,

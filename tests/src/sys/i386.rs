@@ -7,7 +7,7 @@ use crate::sys::{Ret, own, sys};
 
 /// A way into the kernel that 32-bit programs have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Door {
+pub enum Door {
     /// `int 0x80`.
     Int80,
     /// The function that the kernel names in `AT_SYSINFO`, which does what is best on this processor.
@@ -147,7 +147,7 @@ fn file(door: Door, nr: u32, args: [u32; 6]) -> Vec<u8> {
 }
 
 /// Becomes the program: returns only if it cannot be started.
-pub(crate) fn become_program(door: Door, nr: u32, args: [u32; 6]) -> Ret {
+pub fn become_program(door: Door, nr: u32, args: [u32; 6]) -> Ret {
     let memory = own(sys!(libc::SYS_memfd_create, c"i386", 0))?;
     let file = file(door, nr, args);
     let written = sys!(libc::SYS_write, &memory, file.as_ptr(), file.len());

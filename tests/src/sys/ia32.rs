@@ -6,7 +6,7 @@ use std::arch::asm;
 use crate::sys::Ret;
 
 /// Makes a system call through `int 0x80`, with the numbers of i386 and pointers below 4 GiB.
-pub(crate) fn call(nr: u32, args: [u32; 6]) -> Ret {
+pub fn call(nr: u32, args: [u32; 6]) -> Ret {
     let result: u32;
     // SAFETY: rbx and rbp, which the compiler keeps for itself, are saved around the entry; everything else that the entry may change is named.
     // Memory is bound by the rule of `sys::raw`.

@@ -8,7 +8,7 @@ use crate::sys::{own, sys};
 /// `struct sockaddr_un`.
 #[repr(C)]
 #[derive(Clone, Copy)]
-pub(crate) struct Address {
+pub struct Address {
     family: u16,
     path: [u8; 108],
 }
@@ -16,7 +16,7 @@ pub(crate) struct Address {
 impl Address {
     /// The address of a path.
     #[track_caller]
-    pub(crate) fn new(path: &[u8]) -> Address {
+    pub fn new(path: &[u8]) -> Address {
         let mut address = Address {
             family: libc::AF_UNIX as u16,
             path: [0; 108],
@@ -26,14 +26,14 @@ impl Address {
     }
 
     /// Its address and length for a call.
-    pub(crate) fn parts(&self) -> (u64, u64) {
+    pub fn parts(&self) -> (u64, u64) {
         (&raw const *self as u64, size_of::<Address>() as u64)
     }
 }
 
 /// Two connected sockets.
 #[track_caller]
-pub(crate) fn pair() -> (OwnedFd, OwnedFd) {
+pub fn pair() -> (OwnedFd, OwnedFd) {
     let mut fds = [0i32; 2];
     let kind = libc::SOCK_DGRAM | libc::SOCK_CLOEXEC;
     let done = sys!(
@@ -59,7 +59,7 @@ struct Control {
 
 /// Sends a descriptor.
 #[track_caller]
-pub(crate) fn send_fd(socket: &OwnedFd, fd: BorrowedFd<'_>) {
+pub fn send_fd(socket: &OwnedFd, fd: BorrowedFd<'_>) {
     let mut control = Control {
         head: libc::cmsghdr {
             cmsg_len: 20,
@@ -83,8 +83,12 @@ pub(crate) fn send_fd(socket: &OwnedFd, fd: BorrowedFd<'_>) {
 }
 
 /// Receives a descriptor.
+///
+/// # Errors
+///
+/// `ENODATA` if the message comes without it.
 #[track_caller]
-pub(crate) fn receive_fd(socket: &OwnedFd) -> Result<OwnedFd, i32> {
+pub fn receive_fd(socket: &OwnedFd) -> Result<OwnedFd, i32> {
     let mut control = Control {
         head: libc::cmsghdr {
             cmsg_len: 0,
@@ -106,6 +110,10 @@ pub(crate) fn receive_fd(socket: &OwnedFd) -> Result<OwnedFd, i32> {
         &raw const message,
         libc::MSG_CMSG_CLOEXEC
     )?;
+    // What a filter or a limit keeps back is cut off, and the message arrives without it.
+    if control.fd < 0 {
+        return Err(libc::ENODATA);
+    }
     own(Ok(control.fd as u64))
 }
 

@@ -8,13 +8,13 @@ use crate::sys::{own, sys};
 /// Returns its argument. Begins with the five-byte `nop` that the kernel replaces by a call when the place is probed often.
 // SAFETY: keeps the C ABI: the argument is in rdi, the result in rax, and nothing else is touched.
 #[unsafe(naked)]
-pub(crate) extern "C" fn probed(value: u64) -> u64 {
+pub extern "C" fn probed(value: u64) -> u64 {
     std::arch::naked_asm!(".byte 0x0f, 0x1f, 0x44, 0, 0", "mov rax, rdi", "ret")
 }
 
 /// What is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Moment {
+pub enum Moment {
     /// Calls of the function.
     Call = 0,
     /// Returns from it.
@@ -49,7 +49,7 @@ fn offset_of(function: u64) -> Option<u64> {
 }
 
 /// A counter of [`probed`] in the calling thread: reading it gives a 64-bit number. The error says what this kernel does not have.
-pub(crate) fn count(moment: Moment) -> Result<OwnedFd, String> {
+pub fn count(moment: Moment) -> Result<OwnedFd, String> {
     let place = "/sys/bus/event_source/devices/uprobe/type";
     let kind = std::fs::read_to_string(place).map_err(|error| format!("{place}: {error}"))?;
     let function = probed as extern "C" fn(u64) -> u64 as usize as u64;

@@ -4,7 +4,7 @@
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 
 /// Words that [`caught`] gives: number of signals, si_signo, si_errno, si_code, si_call_addr, si_syscall, si_arch, and rax of the interrupted code.
-pub(crate) const WORDS: usize = 8;
+pub const WORDS: usize = 8;
 
 static COUNT: AtomicUsize = AtomicUsize::new(0);
 static LAST: [AtomicI64; WORDS] = [const { AtomicI64::new(0) }; WORDS];
@@ -46,7 +46,7 @@ extern "C" fn note(_signal: i32, info: *mut libc::siginfo_t, context: *mut libc:
 }
 
 /// Catches SIGSYS from now on.
-pub(crate) fn catch_sigsys() {
+pub fn catch_sigsys() {
     // SAFETY: zero is a valid sigaction; the function given only stores to atomics.
     let done = unsafe {
         let mut action: libc::sigaction = std::mem::zeroed();
@@ -74,7 +74,7 @@ extern "C" fn return_or_die() {
 }
 
 /// Catches SIGSYS from now on, also where the policy refuses the return from the handler.
-pub(crate) fn catch_sigsys_or_die() {
+pub fn catch_sigsys_or_die() {
     // SA_SIGINFO, and SA_RESTORER, which the C library keeps for itself.
     let action = KernelAction {
         action: note,
@@ -93,25 +93,25 @@ pub(crate) fn catch_sigsys_or_die() {
 }
 
 /// Ends the process by SIGILL, without a system call.
-pub(crate) fn illegal() -> ! {
+pub fn illegal() -> ! {
     // SAFETY: the instruction does nothing but fault.
     unsafe { std::arch::asm!("ud2", options(noreturn, nomem, nostack)) }
 }
 
 /// What the last SIGSYS said; all zero if there was none.
-pub(crate) fn caught() -> [i64; WORDS] {
+pub fn caught() -> [i64; WORDS] {
     std::array::from_fn(|at| LAST[at].load(Ordering::SeqCst))
 }
 
 /// Sets a signal to be ignored.
-pub(crate) fn ignore(signal: i32) {
+pub fn ignore(signal: i32) {
     // SAFETY: SIG_IGN runs no code.
     let old = unsafe { libc::signal(signal, libc::SIG_IGN) };
     assert_ne!(old, libc::SIG_ERR);
 }
 
 /// Blocks a signal in the calling thread.
-pub(crate) fn block(signal: i32) {
+pub fn block(signal: i32) {
     let set = 1u64 << (signal - 1);
     let done = crate::sys::sys!(
         libc::SYS_rt_sigprocmask,

@@ -3,7 +3,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use super::super::races::Stretch;
+use super::super::races::stretch;
 use super::{NAME, and_loaded_again, unload, until_asleep};
 use crate::harness::{Test, tests};
 use crate::kernel::{attach, layers, load, restrict, try_control};
@@ -157,7 +157,7 @@ fn killed_while_asleep_in_getname() {
         let sleeping = Shared::<AtomicU64>::new();
         let child = start(|_| {
             attach(&deny_name(NAME.to_bytes()));
-            let stretch = Stretch::new();
+            let stretch = stretch();
             let name = stretch.head(b"/evf-absent/evf-0123456789abcdef-");
             std::thread::scope(|scope| {
                 scope.spawn(|| {

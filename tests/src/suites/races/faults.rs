@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The copy of a name sleeps in a page fault that user space answers when it likes (userfaultfd), and rewrites the rest meanwhile.
 
-use std::os::fd::OwnedFd;
-
 use libc::ENOENT;
 
 use crate::harness::{Test, skip, tests};
 use crate::kernel::attach;
 use crate::program::{Names, ODD, errno};
-use crate::sys::memory::{PAGE, map, write};
+use crate::sys::stretch::Stretch;
 use crate::sys::{Ret, own, sys};
 
 pub(super) fn tests() -> Vec<Test> {
@@ -17,77 +15,14 @@ pub(super) fn tests() -> Vec<Test> {
     )
 }
 
-const UFFDIO_API: u32 = 0xc018_aa3f;
-const UFFDIO_REGISTER: u32 = 0xc020_aa00;
-const UFFDIO_COPY: u32 = 0xc028_aa03;
-
-/// Two pages, the second of which is missing until someone supplies it.
-pub(crate) struct Stretch {
-    faults: OwnedFd,
-    /// Start of the first page.
-    pub(crate) start: u64,
-}
-
-impl Stretch {
-    /// Ends the test where user space may not answer faults of the kernel.
-    pub(crate) fn new() -> Stretch {
-        let Ok(faults) = own(sys!(libc::SYS_userfaultfd, libc::O_CLOEXEC)) else {
-            skip("this kernel has no userfaultfd");
-        };
-        let mut api = [0xaau64, 0, 0];
-        assert_eq!(
-            sys!(libc::SYS_ioctl, &faults, UFFDIO_API, api.as_mut_ptr()),
-            Ok(0),
-            "UFFDIO_API"
-        );
-        let start = map(2 * PAGE, libc::MAP_PRIVATE);
-        write(start, &[0]);
-        // UFFDIO_REGISTER_MODE_MISSING on the second page.
-        let mut register = [start + PAGE as u64, PAGE as u64, 1, 0];
-        let done = sys!(
-            libc::SYS_ioctl,
-            &faults,
-            UFFDIO_REGISTER,
-            register.as_mut_ptr()
-        );
-        assert_eq!(done, Ok(0), "UFFDIO_REGISTER");
-        Stretch { faults, start }
-    }
-
-    /// Puts `head` at the end of the first page, so that the second one continues it; returns its address.
-    pub(crate) fn head(&self, head: &[u8]) -> u64 {
-        let address = self.start + (PAGE - head.len()) as u64;
-        write(address, head);
-        address
-    }
-
-    /// Waits for the fault.
-    #[track_caller]
-    pub(crate) fn wait(&self) {
-        let mut message = [0u64; 4];
-        let read = sys!(libc::SYS_read, &self.faults, message.as_mut_ptr(), 32);
-        assert_eq!(read, Ok(32), "userfaultfd");
-    }
-
-    /// Answers the fault with a page that begins with `tail`.
-    #[track_caller]
-    pub(crate) fn answer(&self, tail: &[u8]) {
-        let source = map(PAGE, libc::MAP_PRIVATE);
-        write(source, tail);
-        let mut copy = [self.start + PAGE as u64, source, PAGE as u64, 0, 0];
-        let done = sys!(
-            libc::SYS_ioctl,
-            &self.faults,
-            UFFDIO_COPY,
-            copy.as_mut_ptr()
-        );
-        assert_eq!(done, Ok(0), "UFFDIO_COPY");
-    }
+/// Ends the test where user space may not answer faults of the kernel.
+pub(crate) fn stretch() -> Stretch {
+    Stretch::new().unwrap_or_else(|| skip("this kernel has no userfaultfd"))
 }
 
 /// Opens a name whose copy meets a missing page; while it sleeps the part that was copied already is rewritten to `late`.
 fn stretched(early: &[u8], late: &[u8], tail: &[u8]) -> Ret {
-    let stretch = Stretch::new();
+    let stretch = stretch();
     let name = stretch.head(early);
     std::thread::scope(|scope| {
         scope.spawn(|| {
