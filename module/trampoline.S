@@ -37,14 +37,21 @@
 /*
  * Guard, the part behind the test: call \handler with the hooked function's own arguments. It returns a struct of two words:
  * rax = 0: go on with what stands behind the macro; otherwise return rdx to the caller in place of the function.
+ *
+ * The handler of a trampoline that functions share gets something else: A, by which it knows the function, and a pointer to the six argument registers,
+ * the last first.
  */
-.macro EVF_GUARD handler
+.macro EVF_GUARD handler, shared=0
 	pushq	%rdi
 	pushq	%rsi
 	pushq	%rdx
 	pushq	%rcx
 	pushq	%r8
 	pushq	%r9
+	.if \shared
+	movq	48(%rsp), %rdi
+	movq	%rsp, %rsi
+	.endif
 	call	\handler
 	movq	%rdx, %r10
 	popq	%r9
@@ -65,40 +72,8 @@
 .endm
 
 /*
- * The same for functions that share a trampoline: the handler gets A, by which it knows the function, and a pointer to the six argument registers, the
- * last first.
- */
-.macro EVF_GUARD_SHARED handler
-	pushq	%rdi
-	pushq	%rsi
-	pushq	%rdx
-	pushq	%rcx
-	pushq	%r8
-	pushq	%r9
-	movq	48(%rsp), %rdi
-	movq	%rsp, %rsi
-	call	\handler
-	movq	%rdx, %r10
-	popq	%r9
-	popq	%r8
-	popq	%rcx
-	popq	%rdx
-	popq	%rsi
-	popq	%rdi
-	testq	%rax, %rax
-	jz	.Lgo_on\@
-	movq	%r10, %rax
-	addq	$8, %rsp
-	UNWIND_HINT_FUNC
-	RET
-.Lgo_on\@:
-	UNWIND_HINT_FUNC
-.endm
-
-/*
  * Inspect, the part behind the test: run the hooked function to its end, then give \handler its result and two of its arguments, the first two if nothing
- * else is said. What the
- * handler returns is the result. The body is entered at A by a return, not by a call: behind the patched call there is no ENDBR, and before
+ * else is said. What the handler returns is the result. The body is entered at A by a return, not by a call: behind the patched call there is no ENDBR, and before
  * it there may be none either (the kernel seals those of functions whose address it never takes).
  */
 .macro EVF_INSPECT handler, one=%rdi, other=%rsi
@@ -233,7 +208,7 @@ SYM_FUNC_END(evf_tramp_filename_lookup)
 SYM_FUNC_START(evf_tramp_shared)
 	ENDBR
 	EVF_LEAVE_CURRENT_UNMARKED .Lshared
-	EVF_GUARD_SHARED evf_on_shared
+	EVF_GUARD evf_on_shared, shared=1
 .Lshared:
 	RET
 SYM_FUNC_END(evf_tramp_shared)

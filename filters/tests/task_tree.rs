@@ -79,6 +79,7 @@ enum Happened<'a> {
 
 enum Operation<'t> {
     Fork(Fork<'t>),
+    /// With the number of layers that its caller has without it.
     Attach(Attach<'t>, usize),
 }
 
@@ -100,6 +101,7 @@ fn play(
         // Everything may have ended: then nothing is left to pick.
         let pick = |task: &Index| before.keys().nth(task.index(before.len().max(1))).copied();
         let mut done: Option<Filter> = None;
+        let mut acting = None;
         let happened = match &one {
             Move::Fork(task, kind) => {
                 operations.extend(
@@ -158,6 +160,7 @@ fn play(
                     },
                     Operation::Attach(attach, layers) => match attach.step(*fail) {
                         Progress::Done(result) => {
+                            acting = Some(attach.caller());
                             let (caller, layers) = (attach.caller(), *layers);
                             let whom = attach.whom();
                             let filter = done.insert(attach.filter().clone());
@@ -172,12 +175,26 @@ fn play(
                             operations.rotate_left(1);
                             Happened::Nothing
                         }
-                        Progress::Going => Happened::Nothing,
+                        Progress::Going => {
+                            acting = Some(attach.caller());
+                            Happened::Nothing
+                        }
                     },
                 }
             }
         };
         let after = tree.snapshot();
+        // What an attach finds on its caller may have come from another thread's, until it goes on itself.
+        for operation in &mut operations {
+            if let Operation::Attach(attach, layers) = operation {
+                let caller = attach.caller();
+                if acting != Some(caller) {
+                    *layers = after
+                        .get(&caller)
+                        .map_or(*layers, |task| task.layers().len());
+                }
+            }
+        }
         check(&tree, &before, &after, happened);
         before = after;
     }

@@ -62,7 +62,7 @@ extern "C" {
     fn path_put(path: *const bindings::path);
 }
 
-/// The argument registers of a shared function, the last first: see `EVF_GUARD_SHARED` in trampoline.S.
+/// The argument registers of a shared function, the last first: see `EVF_GUARD` in trampoline.S.
 #[repr(C)]
 pub(crate) struct Arguments([usize; 6]);
 
