@@ -81,7 +81,7 @@ pub fn call_address(address: u64) -> i64 {
     let result: i64;
     // SAFETY: the vsyscall page keeps the C ABI; without such a page the calling process gets SIGSEGV, which the caller expects.
     unsafe {
-        std::arch::asm!("call {address}", address = in(reg) address, in("rdi") 0, lateout("rax") result, clobber_abi("C"));
+        std::arch::asm!("call {address}", address = in(reg) address, in("rdi") 0, in("rsi") 0, in("rdx") 0, lateout("rax") result, clobber_abi("C"));
     }
     result
 }
