@@ -51,26 +51,33 @@ bool evf_mount_is_internal(struct vfsmount *mnt)
 
 /*
  * The mounts of the caller's mount namespace that show the file system of @dentry, with a reference to each, and how many there are (of which @max are
- * given). @internal tells whether the object is one of the kernel's own, see above: a stacked file system (overlayfs) works on its layers with
- * the credentials of who mounted it.
+ * given). @internal tells whether the object is one of the kernel's own, see above: nobody has the file system mounted, or a stacked one (overlayfs)
+ * works on its layers with the credentials of who mounted it. (io_uring's workers have other credentials than their own without that.) @layer tells
+ * whether some stacked file system may have it as a layer.
  */
-unsigned int evf_mounts_of(const struct dentry *dentry, struct vfsmount **mounts, unsigned int max, seqlock_t *lock, bool *internal)
+unsigned int evf_mounts_of(const struct dentry *dentry, struct vfsmount **mounts, unsigned int max, seqlock_t *lock, bool *internal,
+			   bool *layer)
 {
-	bool stacked = current->cred != current->real_cred;
+	bool stacked = current->cred != current->real_cred && !(current->flags & (PF_IO_WORKER | PF_USER_WORKER));
+	bool mounted = false;
 	const struct nsproxy *namespaces = current->nsproxy;
 	struct super_block *sb = dentry->d_sb;
 	unsigned int n = 0;
 	struct mount *m;
 
-	*internal = sb->s_flags & SB_NOUSER;
+	*layer = false;
 	read_seqlock_excl(lock);
 	for (m = sb->s_mounts; m; m = m->mnt_next_for_sb) {
-		if (m->mnt_ns == MNT_NS_INTERNAL)
-			*internal |= stacked;
-		else if (namespaces && m->mnt_ns == namespaces->mnt_ns && n++ < max)
+		if (m->mnt_ns == MNT_NS_INTERNAL) {
+			*layer = true;
+			continue;
+		}
+		mounted = true;
+		if (namespaces && m->mnt_ns == namespaces->mnt_ns && n++ < max)
 			mounts[n - 1] = mntget(&m->mnt);
 	}
 	read_sequnlock_excl(lock);
+	*internal = (sb->s_flags & SB_NOUSER) || (*layer && (stacked || !mounted));
 	return n;
 }
 
@@ -106,9 +113,12 @@ struct dentry *evf_name_of(struct inode *inode)
 	return d_find_any_alias(inode);
 }
 
+/* Where its user sees it: memory that is mapped from a stacked file system has the file of a layer. */
 struct evf_place evf_file_place(const struct file *file)
 {
-	return (struct evf_place){ file->f_path.mnt, file->f_path.dentry };
+	const struct path *path = file_user_path(file);
+
+	return (struct evf_place){ path->mnt, path->dentry };
 }
 
 /* How a file is, or is about to be, open. */

@@ -8,7 +8,7 @@
 use core::cell::RefCell;
 
 use filters::event::Event;
-use filters::object::flag;
+use filters::object::{action, flag};
 use filters::record::{Object, Record, View};
 use filters::stack::Decision;
 use kernel::alloc::flags::__GFP_NOWARN;
@@ -100,7 +100,10 @@ pub(crate) fn judge(deed: &Deed<'_>) -> Result<(), Stop> {
     let decision = if deed.place.has_mount() {
         decide(deed, &texts, deed.place, deed.place.is_internal(), &mut nr)
     } else {
-        let (mounts, internal) = deed.place.mounts();
+        let mounts = deed.place.mounts();
+        // Asked for its state, an overlay asks its layer, and not with other credentials.
+        let internal = mounts.internal
+            || deed.action == action::STATFS && mounts.layer && mounts.each().next().is_none();
         let seen = mounts.each().filter_map(|mount| {
             texts.forget();
             decide(deed, &texts, deed.place.on(mount), internal, &mut nr)

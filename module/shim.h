@@ -96,7 +96,8 @@ int evf_unhook(unsigned int i, unsigned long trampoline);
 /* object.c */
 void evf_describe(const struct dentry *dentry, unsigned int new_mode, struct evf_attributes *to);
 bool evf_mount_is_internal(struct vfsmount *mnt);
-unsigned int evf_mounts_of(const struct dentry *dentry, struct vfsmount **mounts, unsigned int max, seqlock_t *lock, bool *internal);
+unsigned int evf_mounts_of(const struct dentry *dentry, struct vfsmount **mounts, unsigned int max, seqlock_t *lock, bool *internal,
+			   bool *layer);
 bool evf_walk_searches(const struct inode *inode, struct evf_place *place);
 bool evf_walk_follows(const struct dentry *dentry, struct evf_place *place);
 struct dentry *evf_name_of(struct inode *inode);
@@ -120,6 +121,8 @@ const struct path *evf_root_path(const struct evf_root *root);
 /* scope.c */
 bool evf_all_of_pid(struct pid *pid, enum pid_type type, bool (*look)(struct task_struct *, const void *), const void *arg);
 bool evf_is_abstract(const struct sock *sk);
+bool evf_is_bound(const struct sock *sk);
+bool evf_is_peer(const struct socket *socket, const struct sock *other);
 const struct sock *evf_unix_sock(const struct socket *socket);
 
 /* sysctl.c */

@@ -46,6 +46,7 @@ extern "C" {
         max: u32,
         lock: *mut c_void,
         internal: *mut bool,
+        layer: *mut bool,
     ) -> u32;
     fn evf_walk_searches(inode: *const c_void, place: *mut RawPlace) -> bool;
     fn evf_walk_follows(dentry: *const c_void, place: *mut RawPlace) -> bool;
@@ -315,12 +316,13 @@ impl<'h> Place<'h> {
         };
     }
 
-    /// The mounts of the caller's namespace that show the object's file system, and whether it is the kernel's own.
-    pub(crate) fn mounts(&self) -> (Mounts, bool) {
+    /// The mounts of the caller's namespace that show the object's file system.
+    pub(crate) fn mounts(&self) -> Mounts {
         let mut mounts = Mounts {
             mounts: [const { None }; MAX_MOUNTS],
+            internal: false,
+            layer: false,
         };
-        let mut internal = false;
         let mut found = [ptr::null_mut(); MAX_MOUNTS];
         if let Some(functions) = Functions::get() {
             // SAFETY: Invariant of the type; `found` has the room that we say, and the lock is the kernel's `mount_lock`.
@@ -330,14 +332,15 @@ impl<'h> Place<'h> {
                     found.as_mut_ptr(),
                     MAX_MOUNTS as u32,
                     functions.mount_lock.as_data(),
-                    &mut internal,
+                    &mut mounts.internal,
+                    &mut mounts.layer,
                 )
             };
         }
         for (place, mount) in mounts.mounts.iter_mut().zip(found) {
             *place = (!mount.is_null()).then_some(Mount(mount));
         }
-        (mounts, internal)
+        mounts
     }
 
     /// Where in `buffer` the path from `root` to the object begins; `None` if there is none. The path ends one byte before the buffer, with a NUL behind it.
@@ -372,6 +375,10 @@ impl Drop for Mount {
 /// Mounts that show one file system.
 pub(crate) struct Mounts {
     mounts: [Option<Mount>; MAX_MOUNTS],
+    /// Whether the object is one of the kernel's own.
+    pub(crate) internal: bool,
+    /// Whether some stacked file system may have it as a layer.
+    pub(crate) layer: bool,
 }
 
 impl Mounts {

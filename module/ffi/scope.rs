@@ -18,6 +18,8 @@ extern "C" {
         arg: *const c_void,
     ) -> bool;
     fn evf_is_abstract(sock: *const c_void) -> bool;
+    fn evf_is_bound(sock: *const c_void) -> bool;
+    fn evf_is_peer(socket: *const c_void, other: *const c_void) -> bool;
     fn evf_unix_sock(socket: *const c_void) -> *mut c_void;
     fn evf_domain_of_sock(sock: *const c_void) -> *const c_void;
     fn evf_sock_slot_set(sock: *const c_void, slot: *mut c_void);
@@ -39,6 +41,22 @@ impl Sock {
     pub(crate) fn is_abstract(self) -> bool {
         // SAFETY: Valid, and UNIX: only hooks of UNIX sockets ask.
         unsafe { evf_is_abstract(self.0.as_ptr()) }
+    }
+
+    /// Whether it has an address. For UNIX sockets only.
+    pub(crate) fn is_bound(self) -> bool {
+        // SAFETY: As in `is_abstract`.
+        unsafe { evf_is_bound(self.0.as_ptr()) }
+    }
+
+    /// Whether it is whom another UNIX socket is connected to.
+    ///
+    /// # Safety
+    ///
+    /// `socket` must be a valid `struct socket *` of that other.
+    pub(crate) unsafe fn is_peer_of(self, socket: *const c_void) -> bool {
+        // SAFETY: Required of the caller.
+        unsafe { evf_is_peer(socket, self.0.as_ptr()) }
     }
 
     pub(super) fn give(self, slot: *mut c_void) {
@@ -78,7 +96,7 @@ pub(crate) fn forget_sock(sock: Sock) {
 ///
 /// # Safety
 ///
-/// `pid` must be null or a valid `struct pid *`, and the RCU read lock held.
+/// `pid` must be null or a valid `struct pid *`.
 pub(crate) unsafe fn all_of_pid(pid: *mut c_void, kind: u32, look: fn(Task) -> bool) -> bool {
     /// # Safety
     ///

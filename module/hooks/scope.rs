@@ -53,7 +53,7 @@ fn signalled(arguments: &Arguments) -> Answer {
 /// void __f_setown(struct file *filp, struct pid *pid, enum pid_type type, int force): whom a descriptor signals when something happens. It reports nothing:
 /// the descriptor keeps the owner it had.
 fn owner_named(arguments: &Arguments) -> Answer {
-    // SAFETY: As the function is declared; its caller holds the RCU read lock, or has no pid.
+    // SAFETY: As the function is declared.
     let all =
         unsafe { ffi::all_of_pid(arguments.pointer(1), arguments.number(2), task::may_signal) };
     refuse_unless(all)
@@ -63,11 +63,12 @@ fn owner_named(arguments: &Arguments) -> Answer {
 fn bound(arguments: &Arguments) -> Answer {
     // SAFETY: As the function is declared.
     match unsafe { ffi::unix_sock(arguments.pointer(0)) } {
-        Some(sock) => match task::note_sock(sock) {
+        // One that has its address already does not get another: whoever bound it stands there, or nobody.
+        Some(sock) if !sock.is_bound() => match task::note_sock(sock) {
             Ok(()) => Answer::CONTINUE,
             Err(error) => Answer::refuse(error.to_errno() as isize),
         },
-        None => Answer::CONTINUE,
+        _ => Answer::CONTINUE,
     }
 }
 
@@ -81,8 +82,13 @@ fn connected(arguments: &Arguments) -> Answer {
 /// int security_unix_may_send(struct socket *sock, struct socket *other)
 fn sent(arguments: &Arguments) -> Answer {
     // SAFETY: As the function is declared.
-    let other = unsafe { ffi::unix_sock(arguments.pointer(1)) };
-    refuse_unless(other.is_none_or(task::may_reach_sock))
+    let (sock, other) = (arguments.pointer(0), unsafe {
+        ffi::unix_sock(arguments.pointer(1))
+    });
+    // SAFETY: As the function is declared.
+    let allowed =
+        |other: ffi::Sock| unsafe { other.is_peer_of(sock) } || task::may_reach_sock(other);
+    refuse_unless(other.is_none_or(allowed))
 }
 
 /// void security_sk_free(struct sock *sk), for every socket, in any context but NMI.

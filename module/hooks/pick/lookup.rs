@@ -30,6 +30,7 @@ const MOUNT_SETATTR: u32 = 442;
 const OPEN_TREE_ATTR: u32 = 467;
 /// `include/uapi/linux/mount.h`
 const OPEN_TREE_CLONE: u32 = 1;
+const OPEN_TREE_NAMESPACE: u32 = 2;
 /// The bit of an x32 number.
 const X32: u32 = 0x4000_0000;
 
@@ -39,7 +40,7 @@ fn is_for_mounts() -> bool {
     match call[0] & !X32 {
         FSPICK | MOUNT_SETATTR | OPEN_TREE_ATTR => true,
         // The third argument has the flags.
-        OPEN_TREE => call[8] & OPEN_TREE_CLONE != 0,
+        OPEN_TREE => call[8] & (OPEN_TREE_CLONE | OPEN_TREE_NAMESPACE) != 0,
         _ => false,
     }
 }

@@ -15,7 +15,7 @@ use crate::sys::{Ret, getpid, no_new_privs, own, sys};
 pub(super) fn tests() -> Vec<Test> {
     tests!("scope";
         law_7_unprivileged_signals_only_to_the_confined, signals_to_oneself_and_to_children, signals_to_who_has_the_layers, signal_by_every_call, signal_to_all,
-        owner_of_a_descriptor_is_scoped, without_a_scope_signals_go_out, inner_scope_asks_for_outer_layers, law_7_unprivileged_abstract_sockets, sockets_with_a_path_are_not_scoped,
+        owner_of_a_descriptor_is_scoped, owner_is_no_thread_of_a_freer_process, datagrams_to_whom_was_connected_before, without_a_scope_signals_go_out, inner_scope_asks_for_outer_layers, law_7_unprivileged_abstract_sockets, sockets_with_a_path_are_not_scoped,
         scopes_are_inherited_over_exec,
     )
 }
@@ -162,6 +162,52 @@ fn owner_of_a_descriptor_is_scoped() {
     .well();
     assert_eq!(values, [1, 1, 1, 1]);
     freer.kill();
+}
+
+/// The id of a thread that leads no process names its process as well as that of the leader does.
+fn owner_is_no_thread_of_a_freer_process() {
+    let image = image("signal");
+    let freer = start(|board| {
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                board.ret(sys!(libc::SYS_gettid));
+                nap(30_000);
+            });
+        });
+    });
+    let thread = freer.until(1)[0] as i32;
+    assert_ne!(thread, freer.pid);
+    let values = run(|board| {
+        attach(&image);
+        let mut ends = [0i32; 2];
+        assert_eq!(sys!(libc::SYS_pipe2, ends.as_mut_ptr(), 0), Ok(0));
+        let owner = || sys!(libc::SYS_fcntl, ends[0], libc::F_GETOWN, 0);
+        let _ = sys!(libc::SYS_fcntl, ends[0], libc::F_SETOWN, thread);
+        board.ret(owner());
+        let _ = sys!(libc::SYS_fcntl, ends[0], libc::F_SETOWN, getpid());
+        board.put(i64::from(owner() == Ok(getpid() as u64)));
+    })
+    .well();
+    assert_eq!(values, [0, 1]);
+    freer.kill();
+}
+
+/// Whom a socket was connected to before the layer, it may go on writing to.
+fn datagrams_to_whom_was_connected_before() {
+    let image = image("abstract");
+    let freer = socket(libc::SOCK_DGRAM);
+    assert_eq!(bind(&freer, b"\0evf-peer"), Ok(0));
+    let other = socket(libc::SOCK_DGRAM);
+    assert_eq!(bind(&other, b"\0evf-no-peer"), Ok(0));
+    let values = run(|board| {
+        let socket = socket(libc::SOCK_DGRAM);
+        assert_eq!(connect(&socket, b"\0evf-peer"), Ok(0));
+        attach(&image);
+        board.ret(sys!(libc::SYS_write, &socket, b"x".as_ptr(), 1));
+        board.ret(connect(&socket, b"\0evf-no-peer"));
+    })
+    .well();
+    assert_eq!(values, [1, NO]);
 }
 
 fn without_a_scope_signals_go_out() {

@@ -45,30 +45,47 @@ fn law_6_transparent_nothing_is_hooked_before_it_is_needed() {
         };
         assert_eq!(ours(), BTreeSet::from(["security_task_prctl".into()]));
 
-        let has = |name: &str| ours().contains(name);
-        drop(load(&allow_all()));
-        assert!(has("__seccomp_permit_syscall") && has("security_task_alloc"));
-        assert!(!has("do_getname") && !has("security_file_open"));
-
-        drop(load(&deny_name(b"/x")));
-        assert!(has("do_getname") && has("do_getname_kernel"));
-        assert!(!has("security_file_open") && !has("security_inode_permission"));
-
-        drop(load(&policy("on fd.receive { default allow }")));
-        assert!(has("security_file_receive") && !has("security_file_open"));
-
-        drop(load(&policy("on vfs.pick { default allow }")));
-        assert!(has("security_file_open") && has("filename_lookup"));
-        assert!(has("security_inode_permission") && !has("nd_jump_link"));
-
-        drop(load(&policy("on vfs.walk { default allow }")));
-        assert!(has("nd_jump_link") && !has("security_task_kill"));
-
-        drop(load(&policy("scope signal")));
-        assert!(has("security_task_kill") && !has("security_sk_free"));
-
-        drop(load(&policy("scope abstract")));
-        assert!(has("security_sk_free") && has("security_unix_may_send"));
+        let steps: [(Vec<u8>, &[&str]); 7] = [
+            (
+                allow_all(),
+                &["__seccomp_permit_syscall", "security_task_alloc"],
+            ),
+            (deny_name(b"/x"), &["do_getname", "do_getname_kernel"]),
+            (
+                policy("on fd.receive { default allow }"),
+                &["security_file_receive"],
+            ),
+            (
+                policy("on vfs.pick { default allow }"),
+                &[
+                    "security_file_open",
+                    "filename_lookup",
+                    "security_inode_permission",
+                ],
+            ),
+            (policy("on vfs.walk { default allow }"), &["nd_jump_link"]),
+            (
+                policy("scope signal"),
+                &["security_task_kill", "__f_setown"],
+            ),
+            (
+                policy("scope abstract"),
+                &["security_sk_free", "security_unix_may_send"],
+            ),
+        ];
+        for (at, (image, _)) in steps.iter().enumerate() {
+            drop(load(image));
+            let hooked = ours();
+            for (later, (_, names)) in steps.iter().enumerate() {
+                for name in *names {
+                    assert_eq!(
+                        hooked.contains(*name),
+                        later <= at,
+                        "{name} after step {at}"
+                    );
+                }
+            }
+        }
 
         unload();
         assert_eq!(directed(), others);
