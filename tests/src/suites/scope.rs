@@ -167,30 +167,48 @@ fn owner_of_a_descriptor_is_scoped() {
 /// The id of a thread that leads no process names its process as well as that of the leader does.
 fn owner_is_no_thread_of_a_freer_process() {
     let image = image("signal");
-    let freer = start(|board| {
-        std::thread::scope(|scope| {
-            scope.spawn(|| {
-                board.ret(sys!(libc::SYS_gettid));
-                nap(30_000);
+    let freer = || {
+        let child = start(|board| {
+            std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    board.ret(sys!(libc::SYS_gettid));
+                    nap(30_000);
+                });
             });
         });
-    });
-    let thread = freer.until(1)[0] as i32;
-    assert_ne!(thread, freer.pid);
-    let values = run(|board| {
-        attach(&image);
+        let thread = child.until(1)[0] as i32;
+        assert_ne!(thread, child.pid);
+        (child, thread)
+    };
+    /// Makes `owner` be told by a deadly signal that there is something to read.
+    fn signal_owner(owner: i32) {
         let mut ends = [0i32; 2];
         assert_eq!(sys!(libc::SYS_pipe2, ends.as_mut_ptr(), 0), Ok(0));
-        let owner = || sys!(libc::SYS_fcntl, ends[0], libc::F_GETOWN, 0);
-        let _ = sys!(libc::SYS_fcntl, ends[0], libc::F_SETOWN, thread);
-        board.ret(owner());
-        let _ = sys!(libc::SYS_fcntl, ends[0], libc::F_SETOWN, getpid());
-        board.put(i64::from(owner() == Ok(getpid() as u64)));
+        let _ = sys!(libc::SYS_fcntl, ends[0], libc::F_SETOWN, owner);
+        let set = sys!(libc::SYS_fcntl, ends[0], F_SETSIG, SIGUSR1);
+        assert_eq!(set, Ok(0), "F_SETSIG");
+        let set = sys!(libc::SYS_fcntl, ends[0], libc::F_SETFL, libc::O_ASYNC);
+        assert_eq!(set, Ok(0), "O_ASYNC");
+        assert_eq!(sys!(libc::SYS_write, ends[1], b"x".as_ptr(), 1), Ok(1));
+    }
+    let (child, thread) = freer();
+    run(|_| signal_owner(thread)).well();
+    assert_eq!(
+        child.wait().end,
+        End::Signal(SIGUSR1, false),
+        "without a layer"
+    );
+    let (child, thread) = freer();
+    run(|_| {
+        attach(&image);
+        signal_owner(thread);
     })
     .well();
-    assert_eq!(values, [0, 1]);
-    freer.kill();
+    assert_eq!(child.kill().end, End::Signal(SIGKILL, false));
 }
+
+/// `include/uapi/asm-generic/fcntl.h`
+const F_SETSIG: i32 = 10;
 
 /// Whom a socket was connected to before the layer, it may go on writing to.
 fn datagrams_to_whom_was_connected_before() {
