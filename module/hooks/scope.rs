@@ -81,14 +81,14 @@ fn connected(arguments: &Arguments) -> Answer {
 
 /// int security_unix_may_send(struct socket *sock, struct socket *other)
 fn sent(arguments: &Arguments) -> Answer {
+    let sock = arguments.pointer(0);
     // SAFETY: As the function is declared.
-    let (sock, other) = (arguments.pointer(0), unsafe {
-        ffi::unix_sock(arguments.pointer(1))
-    });
-    // SAFETY: As the function is declared.
-    let allowed =
-        |other: ffi::Sock| unsafe { other.is_peer_of(sock) } || task::may_reach_sock(other);
-    refuse_unless(other.is_none_or(allowed))
+    let Some(other) = (unsafe { ffi::unix_sock(arguments.pointer(1)) }) else {
+        return Answer::CONTINUE;
+    };
+    // SAFETY: As above.
+    let chosen_before = unsafe { other.is_peer_of(sock) };
+    refuse_unless(chosen_before || task::may_reach_sock(other))
 }
 
 /// void security_sk_free(struct sock *sk), for every socket, in any context but NMI.
