@@ -8,6 +8,7 @@ use std::process::{Command, ExitCode};
 use guest_tests::corpus;
 use guest_tests::corpus::case::{Case, Expect, Under};
 use guest_tests::corpus::judge::{Finding, judge};
+use guest_tests::sys::signal::end_with_the_reader;
 
 const HELP: &str = "\
 Tries ways out of a sandbox, to see which of them a policy stops. Run it in a guest only, as root.
@@ -93,6 +94,9 @@ fn main() -> ExitCode {
     }
     if cases.is_empty() {
         return wrong("no such case; see --list");
+    }
+    if arguments.list || arguments.table {
+        end_with_the_reader();
     }
     if arguments.list {
         for case in &cases {

@@ -122,3 +122,9 @@ pub fn block(signal: i32) {
     );
     assert_eq!(done, Ok(0));
 }
+
+/// Lets a reader that has seen enough end the caller quietly, as it ends other programs; Rust's runtime would make a panic of it.
+pub fn end_with_the_reader() {
+    // SAFETY: sets a disposition of the system's own, before there are other threads.
+    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
+}
