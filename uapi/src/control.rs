@@ -43,6 +43,7 @@ pub const IOC_INFO: u32 = ioc(0);
 ///
 /// - `EINVAL`: `size` is too small, or a program is not acceptable; `E2BIG`: `size` is above 4096, or its unknown tail is not zero.
 /// - `EOPNOTSUPP`: a flag is set, or the image asks for an event that the module does not have.
+/// - `EBUSY`: a kernel function that the filter needs hooked is taken by somebody else; the kernel log names it.
 /// - `EMSGSIZE`: the image is larger than [`Info::max_image`]; `ENOEXEC`: it is malformed.
 /// - `EFAULT`: a bad address, the message buffer's included; `ENOMEM`: no memory, or none that the caller may be charged for; `EMFILE`: no descriptor.
 pub const IOC_LOAD: u32 = ioc(1);

@@ -76,7 +76,7 @@ pub struct Object {
     pub kind: u32,
     /// Bits of `filters::object::flag`.
     pub flags: u32,
-    /// The device of its file system, as `stat` reports it to 64-bit programs (`st_dev`).
+    /// The device of its file system, in the encoding of `st_dev`. Where a file system has a device for each of its parts (btrfs), `stat` reports that one.
     pub dev: u32,
     /// The magic number of its file system, as `statfs` reports it.
     pub fs: u32,
