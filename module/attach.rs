@@ -138,8 +138,42 @@ const MAX_FUNCTIONS: usize = 96;
 struct Found {
     points: &'static [AttachPoint],
     functions: [Function; MAX_FUNCTIONS],
-    /// Shared functions by address, ascending.
-    shared: [(Function, Option<Handler>); MAX_FUNCTIONS],
+    shared: Shared,
+}
+
+/// Places of [`Shared`], as a power of two: five times as many as functions, so that a multiplier without collisions is soon found.
+const SHARED_BITS: u32 = 9;
+
+/// The handlers of functions that share a trampoline, by where that is entered from. A perfect hash: one multiplication and one comparison.
+struct Shared {
+    places: KVec<(usize, Option<Handler>)>,
+    multiplier: usize,
+}
+
+impl Shared {
+    /// For the functions with these sites, which are all different.
+    ///
+    /// # Errors
+    ///
+    /// `ENOSPC` if no multiplier keeps them apart; with so many places that does not happen. `ENOMEM`.
+    fn of(sites: &[(usize, Handler)]) -> Result<Shared> {
+        let mut places = KVec::from_elem((0, None), 1 << SHARED_BITS, GFP_KERNEL)?;
+        let mut multiplier = FIRST_MULTIPLIER;
+        for _ in 0..100_000 {
+            places.iter_mut().for_each(|place| *place = (0, None));
+            let apart = sites.iter().all(|&(site, handler)| {
+                let place = &mut places[place_of(site, multiplier)];
+                let free = place.1.is_none();
+                *place = (site, Some(handler));
+                free
+            });
+            if apart {
+                return Ok(Shared { places, multiplier });
+            }
+            multiplier = multiplier.wrapping_mul(FIRST_MULTIPLIER);
+        }
+        Err(ENOSPC)
+    }
 }
 
 static FOUND: SetOnce<Found> = SetOnce::new();
@@ -151,45 +185,39 @@ static FOUND: SetOnce<Found> = SetOnce::new();
 /// `ENOENT` if a function is missing, `EINVAL` if it cannot be traced, `EOPNOTSUPP` if the compiler has made copies of it. One line in the kernel log
 /// names it.
 pub(crate) fn find(points: &'static [AttachPoint]) -> Result {
-    let mut found = Found {
-        points,
-        functions: [Function::NONE; MAX_FUNCTIONS],
-        shared: [(Function::NONE, None); MAX_FUNCTIONS],
-    };
+    let mut functions = [Function::NONE; MAX_FUNCTIONS];
+    let mut sites = KVec::new();
     let hooks = points.iter().flat_map(|point| point.hooks);
     if points.len() > ffi::hooks_max() || hooks.clone().count() > MAX_FUNCTIONS {
         pr_err!("not loaded: more attach points than there is room for\n");
         return Err(ENOSPC);
     }
-    let places = found.functions.iter_mut().zip(&mut found.shared);
-    for (hook, (function, shared)) in hooks.zip(places) {
+    for (hook, function) in hooks.zip(&mut functions) {
         *function = symbol::find_traceable(hook.symbol)?;
-        if hook.handler.is_some() {
-            *shared = (*function, hook.handler);
+        if let Some(handler) = hook.handler {
+            sites.push((function.site()?, handler), GFP_KERNEL)?;
         }
     }
-    sort(&mut found.shared);
-    FOUND.populate(found);
+    FOUND.populate(Found {
+        points,
+        functions,
+        shared: Shared::of(&sites)?,
+    });
     Ok(())
 }
 
-/// By insertion, which for a few dozen is all it takes: the library's sort brings code that the kernel's stack checker does not follow.
-fn sort(shared: &mut [(Function, Option<Handler>)]) {
-    for end in 1..shared.len() {
-        let mut at = end;
-        while at > 0 && shared[at - 1].0 > shared[at].0 {
-            shared.swap(at - 1, at);
-            at -= 1;
-        }
-    }
+/// An odd number whose bits are in no order: 2^64 divided by the golden ratio.
+const FIRST_MULTIPLIER: usize = 0x9e37_79b9_7f4a_7c15;
+
+const fn place_of(site: usize, multiplier: usize) -> usize {
+    site.wrapping_mul(multiplier) >> (usize::BITS - SHARED_BITS)
 }
 
-/// What answers for the shared function that was entered shortly before `site`.
+/// What answers for the shared function that `site`, where the patched call at its entry returns to, lies in.
 pub(crate) fn handler_at(site: usize) -> Option<Handler> {
     let shared = &FOUND.as_ref()?.shared;
-    let after = shared.partition_point(|(function, _)| !function.lies_behind(site));
-    let (function, handler) = shared.get(after.checked_sub(1)?)?;
-    handler.filter(|_| function.was_entered_at(site))
+    let (known, handler) = shared.places[place_of(site, shared.multiplier)];
+    handler.filter(|_| known == site)
 }
 
 /// Attaches what is needed and is not attached yet.

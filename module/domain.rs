@@ -4,7 +4,7 @@
 //! Immutable once made, and shared: fork gives the child its parent's domain. A domain is flat (it holds all its layers, not a link to an outer
 //! domain), so judging follows no pointers from layer to layer and releasing it is a loop.
 
-use filters::by_number::{ByNumber, PLACES};
+use filters::by_number::{self, Places};
 use filters::event::Event;
 use filters::record::Record;
 use filters::scope::Scopes;
@@ -13,23 +13,32 @@ use filters::verdict::Verdict;
 use kernel::prelude::*;
 use kernel::sync::Arc;
 
-use crate::ffi::{ModulePin, Root};
+use crate::ffi::{DomainRef, ModulePin, Root};
 use crate::filter::{Filter, FilterLayer};
 
 /// See the module's documentation.
+#[repr(C)]
 pub(crate) struct Domain {
-    stack: Stack<FilterLayer>,
-    /// Bit by event number: some layer has a program for it.
+    /// What all layers together decide about a system call by its number alone. First: the trampoline reads it.
+    by_number: Places,
+    /// Bit by event number: some layer has a program for it. Second: as above.
     events: u32,
+    stack: Stack<FilterLayer>,
     /// Bit by event number: some program for it asks for an id of the caller.
     asks_for_caller: u32,
-    /// Bit by event number: some program for it looks at what only the object can tell.
-    looks_at_object: u32,
-    /// What all layers together decide about a system call by its number alone.
-    by_number: ByNumber<KVec<u16>>,
+    /// By event number, and in each bit by word of the record: some program for it may read that word.
+    reads_words: [u32; Event::COUNT],
+    /// Takes the place of this domain when the task's next exec has succeeded. It has all layers that this one has.
+    at_exec: Option<DomainRef>,
     /// While a task has a domain the module must stay: its mark would lead into freed text.
     _pin: ModulePin,
 }
+
+/// `EVF_DOMAIN_EVENTS` of shim.h.
+const _: () = assert!(core::mem::offset_of!(Domain, events) == 2048);
+
+/// `EVF_BY_NUMBER_CALLS` and `EVF_BY_NUMBER_ALLOW`.
+const _: () = assert!(filters::limits::NUMBERED_CALLS == 512 && by_number::ALLOW == 1);
 
 impl Domain {
     /// A domain without layers, for a task whose first layer takes hold later.
@@ -37,17 +46,11 @@ impl Domain {
     /// # Errors
     ///
     /// `ENOMEM`.
-    pub(crate) fn empty() -> Result<Arc<Domain>> {
-        let places = KVec::from_elem(0, PLACES, GFP_KERNEL_ACCOUNT)?;
-        let domain = Domain {
-            stack: Stack::new(),
-            events: 0,
-            asks_for_caller: 0,
-            looks_at_object: 0,
-            by_number: ByNumber::of(None, places).ok_or(EINVAL)?,
-            _pin: ModulePin::new(),
-        };
-        Ok(Arc::new(domain, GFP_KERNEL_ACCOUNT)?)
+    pub(crate) fn empty() -> Result<DomainRef> {
+        Domain::finished(|domain| {
+            by_number::decide(None, &mut domain.by_number);
+            Ok(())
+        })
     }
 
     /// The domain of a task under this one that pushes `filter`, to look at files from `root`. This one is left as it is.
@@ -55,46 +58,82 @@ impl Domain {
     /// # Errors
     ///
     /// `ENOSPC` if there is no room for a layer, `ENOMEM` if the layers together would cost more than `MAX_STACK_COST` or memory is short.
-    pub(crate) fn narrowed(&self, filter: &Arc<Filter>, root: &Root) -> Result<Arc<Domain>> {
-        let mut stack = self.stack.clone();
+    pub(crate) fn narrowed(&self, filter: &Arc<Filter>, root: &Root) -> Result<DomainRef> {
+        let at_exec = match &self.at_exec {
+            Some(domain) => Some(domain.narrowed(filter, root)?),
+            None => None,
+        };
+        Domain::finished(|domain| {
+            domain.at_exec = at_exec;
+            domain.take_over(self)?;
+            domain.push(filter, root)
+        })
+    }
+
+    /// The same, for a layer that takes hold when the task's next exec has succeeded.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Domain::narrowed`].
+    pub(crate) fn narrowed_at_exec(&self, filter: &Arc<Filter>, root: &Root) -> Result<DomainRef> {
+        let at_exec = Domain::finished(|domain| {
+            domain.take_over(self.after_exec())?;
+            domain.push(filter, root)
+        })?;
+        Domain::finished(|domain| {
+            domain.at_exec = Some(at_exec);
+            domain.take_over(self)
+        })
+    }
+
+    /// A new domain, after `finish` has made of it what it is to be. It is made in place, being too large for a kernel stack.
+    fn finished(finish: impl FnOnce(&mut Domain) -> Result) -> Result<DomainRef> {
+        let mut domain = DomainRef::new(try_init!(Domain {
+            by_number <- pin_init::init_zeroed(),
+            events: 0,
+            stack: Stack::new(),
+            asks_for_caller: 0,
+            reads_words: [0; Event::COUNT],
+            at_exec: None,
+            _pin: ModulePin::new(),
+        }? Error))?;
+        finish(domain.get_mut().ok_or(EINVAL)?)?;
+        Ok(domain)
+    }
+
+    /// Takes over what judges now in `other`.
+    fn take_over(&mut self, other: &Domain) -> Result {
+        self.by_number = other.by_number;
+        self.events = other.events;
+        self.asks_for_caller = other.asks_for_caller;
+        self.reads_words = other.reads_words;
+        for layer in other.stack.layers() {
+            self.stack.push(layer.clone()).map_err(no_room)?;
+        }
+        Ok(())
+    }
+
+    fn push(&mut self, filter: &Arc<Filter>, root: &Root) -> Result {
         // Layers that look from the same place share it, and with it what is found from there.
-        let roots = self.stack.layers().iter().map(|layer| &layer.root);
-        let root = roots.clone().find(|held| held.same(root)).unwrap_or(root);
-        stack
-            .push(FilterLayer {
-                filter: filter.clone(),
-                root: root.clone(),
-            })
-            .map_err(|error| match error {
-                PushError::Full => ENOSPC,
-                PushError::TooCostly(_) => ENOMEM,
-            })?;
-        let (mut events, mut asks_for_caller) = (self.events, self.asks_for_caller);
-        let mut looks_at_object = self.looks_at_object;
-        for event in Event::ALL {
+        let mut roots = self.stack.layers().iter().map(|layer| &layer.root);
+        let root = roots.find(|held| held.same(root)).unwrap_or(root).clone();
+        let layer = FilterLayer {
+            filter: filter.clone(),
+            root,
+        };
+        self.stack.push(layer).map_err(no_room)?;
+        for (event, words) in Event::ALL.into_iter().zip(&mut self.reads_words) {
             let bit = 1 << event.number();
             if filter.policy().program(event).is_some() {
-                events |= bit;
+                self.events |= bit;
             }
             if filter.policy().asks_for_caller(event) {
-                asks_for_caller |= bit;
+                self.asks_for_caller |= bit;
             }
-            if filter.policy().looks_at_object(event) {
-                looks_at_object |= bit;
-            }
+            *words |= filter.policy().reads_words(event);
         }
-        let places = KVec::from_elem(0, PLACES, GFP_KERNEL_ACCOUNT)?;
-        let mut by_number = ByNumber::copy(&self.by_number, places).ok_or(EINVAL)?;
-        by_number.narrow(filter.by_number());
-        let domain = Domain {
-            stack,
-            events,
-            asks_for_caller,
-            looks_at_object,
-            by_number,
-            _pin: ModulePin::new(),
-        };
-        Ok(Arc::new(domain, GFP_KERNEL_ACCOUNT)?)
+        by_number::narrow(&mut self.by_number, filter.by_number());
+        Ok(())
     }
 
     /// Whether any layer has a program for `event`.
@@ -107,14 +146,14 @@ impl Domain {
         self.asks_for_caller & 1 << event.number() != 0
     }
 
-    /// Whether some layer's program for `event` looks at what only the object can tell.
-    pub(crate) fn looks_at_object(&self, event: Event) -> bool {
-        self.looks_at_object & 1 << event.number() != 0
+    /// Bit by word of its record: some layer's program for `event` may read that word.
+    pub(crate) fn reads_words(&self, event: Event) -> u32 {
+        self.reads_words[event.number() as usize]
     }
 
     /// The verdict of all layers on every system call with this number; `None` if it depends on more.
     pub(crate) fn by_number(&self, nr: u32, arch: u32) -> Option<Verdict> {
-        self.by_number.verdict(nr, arch)
+        by_number::verdict(&self.by_number, nr, arch)
     }
 
     /// The verdict of all layers. Takes no lock, allocates nothing, does not sleep.
@@ -150,73 +189,35 @@ impl Domain {
             .all(|layer| others.iter().any(|other| layer.same(other)))
     }
 
-    /// Whether a task under this domain is at least as confined as one under `other`.
+    /// Whether a task under this domain is at least as confined as one under `other`, now and after an exec.
     pub(crate) fn covers(&self, other: &Domain) -> bool {
+        core::ptr::eq(self, other)
+            || self.covers_now(other) && self.after_exec().covers_now(other.after_exec())
+    }
+
+    /// Whether a task under this domain is now at least as confined as one under `other`.
+    pub(crate) fn covers_now(&self, other: &Domain) -> bool {
         core::ptr::eq(self, other) || self.stack.covers(&other.stack, FilterLayer::same)
-    }
-}
-
-/// What a task is under.
-#[derive(Clone)]
-pub(crate) struct Domains {
-    /// Judges its events.
-    pub(crate) now: Arc<Domain>,
-    /// Takes the place of `now` when the task's next exec has succeeded. It has all layers that `now` has.
-    pub(crate) at_exec: Option<Arc<Domain>>,
-}
-
-impl Domains {
-    /// Those of a task that is under nothing.
-    pub(crate) fn none() -> Result<Domains> {
-        Ok(Domains {
-            now: Domain::empty()?,
-            at_exec: None,
-        })
-    }
-
-    /// With `filter` pushed, at once and on what comes at the next exec.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`Domain::narrowed`].
-    pub(crate) fn narrowed(&self, filter: &Arc<Filter>, root: &Root) -> Result<Domains> {
-        Ok(Domains {
-            now: self.now.narrowed(filter, root)?,
-            at_exec: match &self.at_exec {
-                Some(domain) => Some(domain.narrowed(filter, root)?),
-                None => None,
-            },
-        })
-    }
-
-    /// With `filter` pushed on what comes at the next exec only.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`Domain::narrowed`].
-    pub(crate) fn narrowed_at_exec(&self, filter: &Arc<Filter>, root: &Root) -> Result<Domains> {
-        Ok(Domains {
-            now: self.now.clone(),
-            at_exec: Some(self.after_exec().narrowed(filter, root)?),
-        })
-    }
-
-    /// Whether a task under these is at least as confined as one under `others`, now and after an exec.
-    pub(crate) fn cover(&self, others: &Domains) -> bool {
-        self.now.covers(&others.now) && self.after_exec().covers(others.after_exec())
     }
 
     /// Whether there is no layer, now or later.
-    pub(crate) fn are_none(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.after_exec().layers() == 0
     }
 
-    /// Whether both are the very same.
-    pub(crate) fn same(&self, others: &Domains) -> bool {
-        Arc::ptr_eq(&self.now, &others.now) && core::ptr::eq(self.after_exec(), others.after_exec())
+    /// What takes the place of this domain when the task's next exec has succeeded, if that is another.
+    pub(crate) fn at_exec(&self) -> Option<&DomainRef> {
+        self.at_exec.as_ref()
     }
 
     fn after_exec(&self) -> &Domain {
-        self.at_exec.as_ref().unwrap_or(&self.now)
+        self.at_exec.as_deref().unwrap_or(self)
+    }
+}
+
+fn no_room(error: PushError) -> Error {
+    match error {
+        PushError::Full => ENOSPC,
+        PushError::TooCostly(_) => ENOMEM,
     }
 }

@@ -72,8 +72,18 @@ pub(crate) fn ask_tracer(message: u16) -> bool {
 }
 
 /// Carries out a decision about an event in the middle of a system call; `Err` with the errno that it is refused with.
-pub(crate) fn refusable(decision: Decision, event: Event, nr: u32) -> Result<(), u16> {
+pub(crate) fn refusable(decision: Decision, event: Event) -> Result<(), u16> {
+    match decision.verdict.action() {
+        Action::Allow => Ok(()),
+        Action::Errno => Err(decision.verdict.errno_value()),
+        _ => refusable_with_effects(decision, event),
+    }
+}
+
+#[cold]
+fn refusable_with_effects(decision: Decision, event: Event) -> Result<(), u16> {
     let verdict = decision.verdict;
+    let nr = ffi::system_call();
     let event = match event {
         Event::SyscallEnter => c"syscall.enter",
         Event::VfsGetname => c"vfs.getname",
@@ -82,12 +92,10 @@ pub(crate) fn refusable(decision: Decision, event: Event, nr: u32) -> Result<(),
         Event::FdReceive => c"fd.receive",
     };
     match verdict.action() {
-        Action::Allow => Ok(()),
         Action::Log => {
             log(c"log", event, decision, nr);
             Ok(())
         }
-        Action::Errno => Err(verdict.errno_value()),
         // The schema admits no other action; what is left can only mean the end.
         _ => {
             log(c"kill", event, decision, nr);

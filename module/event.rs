@@ -17,22 +17,18 @@ use crate::ffi::{self, Task};
 pub(crate) fn ask(event: Event, judge: impl FnOnce(&Domain) -> Decision) -> Option<Decision> {
     let rcu = rcu::read_lock();
     match ffi::domain_of(Task::current(), &rcu) {
-        Some(domain) if domain.judges(event) => Some(judge(&domain)),
+        Some(domain) if domain.judges(event) => Some(judge(domain)),
         Some(_) => None,
         // A mark without a domain cannot be: fail closed.
         None => Some(REFUSED),
     }
 }
 
-/// Whether the domain of the calling task, which has the mark, speaks of `event`, and if so whether a program looks at what only the object can tell: a path
-/// needs room, for which one may have to sleep before asking.
-pub(crate) fn interest(event: Event) -> Option<bool> {
+/// Whether the domain of the calling task, which has the mark, speaks of `event`.
+pub(crate) fn is_judged(event: Event) -> bool {
     let rcu = rcu::read_lock();
-    match ffi::domain_of(Task::current(), &rcu) {
-        Some(domain) => domain.judges(event).then(|| domain.looks_at_object(event)),
-        // `ask` refuses.
-        None => Some(false),
-    }
+    // Without a domain, which cannot be, `ask` refuses.
+    ffi::domain_of(Task::current(), &rcu).is_none_or(|domain| domain.judges(event))
 }
 
 /// The decision of `domain` about a record of `event`.

@@ -4,18 +4,19 @@
 //! Safe functions and types here keep these rules, named in the SAFETY arguments:
 //!
 //! - **Current**: `current` is a valid task for as long as code runs in it.
-//! - **Slot**: a slot of the task table owns one reference to each of its domains, given up in `evf_domain_put` after a grace period. What
-//!   [`domain_of`] returns is therefore alive while the RCU read lock is held.
+//! - **Domain**: a task, and a slot of the table of sockets, owns one reference to its domain. A domain is freed a grace period after its last reference
+//!   is gone. What [`domain_of`] returns is therefore alive while the RCU read lock is held.
 //! - **Filter**: a filter descriptor owns one reference to its filter, given up when the file is released.
 #![allow(unsafe_code)]
 
 mod caller;
+mod domain;
 mod files;
 mod name;
 mod object;
+mod path;
 mod root;
 mod scope;
-mod slot;
 mod symbol;
 mod sysctl;
 mod task;
@@ -26,12 +27,13 @@ use kernel::bindings;
 use kernel::prelude::*;
 
 pub(crate) use caller::*;
+pub(crate) use domain::{domain_of, domain_ref_of, forget_task, DomainRef};
 pub(crate) use files::{control_fd, filter_fd, filter_of_fd, Device};
 pub(crate) use name::{accepts_empty, Filename};
-pub(crate) use object::{put_path, take_path, Arguments, File, Name, Place, PATH_BYTES};
+pub(crate) use object::{put_path, take_path, Arguments, File, Name, Place};
+pub(crate) use path::{NoPath, PathText};
 pub(crate) use root::Root;
 pub(crate) use scope::{all_of_pid, domain_of_sock, forget_sock, unix_sock, Sock};
-pub(crate) use slot::{domain_at_exec_of, domain_of, forget_task, NewSlot};
 pub(crate) use symbol::{
     attached, find_kallsyms, function, hook, hooks_max, quiesce, unhook, Function, Roots,
     Trampoline,

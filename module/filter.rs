@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! A filter: a verified policy, loaded and not yet (or already many times) pushed.
 
-use filters::by_number::{ByNumber, PLACES};
+use filters::by_number::{self, Places};
 use filters::event::Event;
 use filters::limits::MAX_IMAGE_BYTES;
 use filters::policy::{Policy, Workspace};
@@ -21,7 +21,7 @@ use crate::ffi::Root;
 /// A loaded filter. Never changes; who holds a reference may judge by it.
 pub(crate) struct Filter {
     policy: Policy<KVVec<u8>>,
-    by_number: ByNumber<KVec<u16>>,
+    by_number: KBox<Places>,
 }
 
 /// Why a filter was not loaded.
@@ -88,9 +88,8 @@ impl Filter {
         let bits = events.fold(0, |bits, event| bits | 1 << event.number());
         // Before the filter exists: what it speaks of is seen from now on.
         attach::need(Need::of(bits, policy.scopes()))?;
-        let places = KVec::from_elem(0, PLACES, GFP_KERNEL_ACCOUNT)?;
-        let program = policy.program(Event::SyscallEnter);
-        let by_number = ByNumber::of(program.as_ref(), places).ok_or(EINVAL)?;
+        let mut by_number = KBox::<Places>::init(pin_init::init_zeroed(), GFP_KERNEL_ACCOUNT)?;
+        by_number::decide(policy.program(Event::SyscallEnter).as_ref(), &mut by_number);
         Ok(Arc::new(Filter { policy, by_number }, GFP_KERNEL_ACCOUNT)?)
     }
 
@@ -100,7 +99,7 @@ impl Filter {
     }
 
     /// What it decides about a system call by its number alone.
-    pub(crate) fn by_number(&self) -> &ByNumber<KVec<u16>> {
+    pub(crate) fn by_number(&self) -> &Places {
         &self.by_number
     }
 }

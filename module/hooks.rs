@@ -23,7 +23,7 @@ use crate::object;
 use crate::symbol::Functions;
 
 /// In the order of attaching: what keeps tasks under their domains before what judges them, and the way in (`prctl`) at once with the module.
-static ATTACH_POINTS: [AttachPoint; 18] = [
+static ATTACH_POINTS: [AttachPoint; 19] = [
     task::ALLOC,
     task::WAKE_UP_NEW,
     task::FREE,
@@ -34,16 +34,13 @@ static ATTACH_POINTS: [AttachPoint; 18] = [
     getname::USER,
     getname::KERNEL,
     pick::LOOKUP,
+    pick::AS_PATH,
     AttachPoint {
         hooks: pick::HOOKS,
         trampoline: shared::TRAMPOLINE,
         needed_by: Need::events(&[Event::VfsPick]),
     },
-    AttachPoint {
-        hooks: walk::PERMISSION,
-        trampoline: shared::TRAMPOLINE,
-        needed_by: Need::events(&[Event::VfsPick, Event::VfsWalk]),
-    },
+    walk::PERMISSION,
     AttachPoint {
         hooks: walk::HOOKS,
         trampoline: shared::TRAMPOLINE,

@@ -22,7 +22,7 @@
 
 static_assert(offsetof(struct evf_attributes, ino) == 16 && sizeof(struct evf_attributes) == 40);
 
-/* What the record says of the object at @dentry; of one that does not exist yet, what it is going to be. Also in RCU walk. */
+/* What the record says of the object at @dentry but for its owner; of one that does not exist yet, what it is going to be. Also in RCU walk. */
 void evf_describe(const struct dentry *dentry, unsigned int new_mode, struct evf_attributes *to)
 {
 	const struct inode *inode = READ_ONCE(dentry->d_inode);
@@ -37,10 +37,19 @@ void evf_describe(const struct dentry *dentry, unsigned int new_mode, struct evf
 	}
 	to->kind = (inode->i_mode & S_IFMT) >> 12;
 	to->ino = inode->i_ino;
-	to->uid = from_kuid_munged(current_user_ns(), inode->i_uid);
-	to->gid = from_kgid_munged(current_user_ns(), inode->i_gid);
 	to->mode = inode->i_mode & ~S_IFMT;
 	to->nlink = inode->i_nlink;
+}
+
+/* Whose the object is, as the caller's user namespace numbers its owners. */
+void evf_describe_owner(const struct dentry *dentry, struct evf_attributes *to)
+{
+	const struct inode *inode = READ_ONCE(dentry->d_inode);
+
+	if (!inode)
+		return;
+	to->uid = from_kuid_munged(current_user_ns(), inode->i_uid);
+	to->gid = from_kgid_munged(current_user_ns(), inode->i_gid);
 }
 
 /* Whether a mount is the kernel's own: of a file system that nobody can mount, or a layer below a stacked one. No name leads there. */

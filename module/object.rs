@@ -5,17 +5,16 @@
 //! mount it is seen on, the object is judged on each mount of the caller's namespace that shows it, and the mildest verdict counts: by that mount the
 //! caller could have come to the same object with the same operation.
 
-use core::cell::RefCell;
+use core::cell::{Cell, RefCell};
 
 use filters::event::Event;
 use filters::object::{action, flag};
 use filters::record::{Object, Record, View};
 use filters::stack::Decision;
-use kernel::alloc::flags::__GFP_NOWARN;
 use kernel::prelude::*;
 
 use crate::domain::Domain;
-use crate::ffi::{self, Place, Root, PATH_BYTES};
+use crate::ffi::{self, NoPath, PathText, Place, Root};
 use crate::{enforce, event};
 
 /// What is about to happen to an object.
@@ -92,60 +91,66 @@ pub(crate) fn layout_agrees() -> bool {
 
 /// Judges what is about to happen, for the caller, which has the mark, and carries the verdict out.
 pub(crate) fn judge(deed: &Deed<'_>) -> Result<(), Stop> {
-    let Some(looks) = event::interest(deed.event) else {
-        return Ok(());
-    };
-    let texts = Texts::new(deed, looks)?;
-    let mut nr = 0;
-    let decision = if deed.place.has_mount() {
-        decide(deed, &texts, deed.place, deed.place.is_internal(), &mut nr)
-    } else {
-        let mounts = deed.place.mounts();
-        // Asked for its state, an overlay asks its layer, and not with other credentials.
-        let internal = mounts.internal
-            || deed.action == action::STATFS && mounts.layer && mounts.each().next().is_none();
-        let seen = mounts.each().filter_map(|mount| {
-            texts.forget();
-            decide(deed, &texts, deed.place.on(mount), internal, &mut nr)
-        });
-        let mildest = seen.reduce(|one, other| {
-            if one.verdict.at_least_as_strict_as(other.verdict) {
-                other
-            } else {
-                one
-            }
-        });
-        texts.forget();
-        // On no mount it is unreachable.
-        mildest.or_else(|| decide(deed, &texts, deed.place, internal, &mut nr))
-    };
+    let texts = Texts::new(deed);
+    let mut decision = decide(deed, &texts);
+    if texts.lack_room.get() {
+        // Nothing has come of it yet: again, with more room.
+        texts.make_room(deed.may_sleep)?;
+        decision = decide(deed, &texts);
+    }
     match decision {
-        Some(decision) => enforce::refusable(decision, deed.event, nr).map_err(Stop::Refused),
+        Some(decision) => enforce::refusable(decision, deed.event).map_err(Stop::Refused),
         None => Ok(()),
     }
 }
 
+/// What the caller's domain says of the deed.
+fn decide(deed: &Deed<'_>, texts: &Texts<'_>) -> Option<Decision> {
+    if deed.place.has_mount() {
+        return decide_at(deed, texts, deed.place, deed.place.is_internal());
+    }
+    if !event::is_judged(deed.event) {
+        return None;
+    }
+    let mounts = deed.place.mounts();
+    // Asked for its state, an overlay asks its layer, and not with other credentials.
+    let internal = mounts.internal
+        || deed.action == action::STATFS && mounts.layer && mounts.each().next().is_none();
+    let seen = mounts
+        .each()
+        .filter_map(|mount| decide_at(deed, texts, deed.place.on(mount), internal));
+    let mildest = seen.reduce(|one, other| {
+        if one.verdict.at_least_as_strict_as(other.verdict) {
+            other
+        } else {
+            one
+        }
+    });
+    // On no mount it is unreachable.
+    mildest.or_else(|| decide_at(deed, texts, deed.place, internal))
+}
+
 /// What the caller's domain says of the deed, with the object at `place`.
-fn decide(
+fn decide_at(
     deed: &Deed<'_>,
     texts: &Texts<'_>,
     place: Place<'_>,
     internal: bool,
-    nr: &mut u32,
 ) -> Option<Decision> {
+    texts.forget();
     let seen = Seen {
         texts,
         place,
         internal,
     };
     event::ask(deed.event, |domain: &Domain| {
-        let mut words = ffi::record_words::<WORDS>();
-        *nr = words.0[0];
+        let read = domain.reads_words(deed.event);
+        let mut words = ffi::record_words::<WORDS>(read);
         words.0[ACTION] = deed.action;
         words.0[ACCESS] = deed.access;
         words.0[FLAGS] = deed.flags | if internal { flag::INTERNAL } else { 0 };
         words.0[NEW_MODE] = deed.new_mode & 0o7777;
-        place.describe(deed.new_mode, &mut words);
+        place.describe(deed.new_mode, read, &mut words);
         event::decide_record(domain, Record::of_object(deed.event, &words.0, &seen))
     })
 }
@@ -154,50 +159,55 @@ fn decide(
 struct Texts<'h> {
     other: Option<Place<'h>>,
     xattr: &'h [u8],
-    texts: [RefCell<Text>; 2],
+    paths: [RefCell<Path>; 2],
+    /// A path did not fit: what was decided counts for nothing.
+    lack_room: Cell<bool>,
 }
 
 /// One path.
-struct Text {
-    buffer: KVec<u8>,
-    /// Who looked, and where in the buffer the path begins; or the errno in its place.
-    found: Option<(View, Result<usize, u16>)>,
+struct Path {
+    text: PathText,
+    /// Who looked, and what came of it.
+    found: Option<(View, Result<(), NoPath>)>,
 }
 
 impl<'h> Texts<'h> {
-    /// With room for the paths, if a program may look at them: later we must not sleep.
-    fn new(deed: &Deed<'h>, looks: bool) -> Result<Texts<'h>, Stop> {
-        let room = |wanted: bool| {
-            let mut buffer = KVec::new();
-            if wanted {
-                let flags = if deed.may_sleep {
-                    GFP_KERNEL
-                } else {
-                    GFP_NOWAIT | __GFP_NOWARN
-                };
-                let made = buffer.resize(PATH_BYTES, 0, flags);
-                made.map_err(|_| match deed.may_sleep {
-                    true => Stop::Refused(kernel::bindings::ENOMEM as u16),
-                    false => Stop::TryAgain,
-                })?;
-            }
-            Ok(RefCell::new(Text {
-                buffer,
+    fn new(deed: &Deed<'h>) -> Texts<'h> {
+        let path = || {
+            RefCell::new(Path {
+                text: PathText::new(),
                 found: None,
-            }))
+            })
         };
-        Ok(Texts {
+        Texts {
             other: deed.other,
             xattr: deed.xattr,
-            texts: [room(looks)?, room(looks && deed.other.is_some())?],
-        })
+            paths: [path(), path()],
+            lack_room: Cell::new(false),
+        }
+    }
+
+    /// Makes room for long paths. The domain may have been narrowed meanwhile, but what it wants to see it finds room for now.
+    fn make_room(&self, may_sleep: bool) -> Result<(), Stop> {
+        self.lack_room.set(false);
+        for path in &self.paths {
+            let made = match path.try_borrow_mut() {
+                Ok(mut path) => path.text.make_room(may_sleep),
+                Err(_) => Err(EACCES),
+            };
+            made.map_err(|_| match may_sleep {
+                true => Stop::Refused(kernel::bindings::ENOMEM as u16),
+                false => Stop::TryAgain,
+            })?;
+        }
+        Ok(())
     }
 
     /// Forgets what was found: the object is looked at on another mount.
     fn forget(&self) {
-        for text in &self.texts {
-            if let Ok(mut text) = text.try_borrow_mut() {
-                text.found = None;
+        for path in &self.paths {
+            if let Ok(mut path) = path.try_borrow_mut() {
+                path.found = None;
             }
         }
     }
@@ -211,6 +221,9 @@ struct Seen<'t, 'h> {
     internal: bool,
 }
 
+/// What a string that cannot be had is refused with.
+const UNSEEN: u16 = kernel::bindings::EACCES as u16;
+
 impl Seen<'_, '_> {
     /// The place that string field `field` is the path of; `None` if there is no such place.
     fn place(&self, field: usize) -> Option<Place<'_>> {
@@ -223,36 +236,31 @@ impl Seen<'_, '_> {
     /// Finds the path of `field` as seen from `view`, and shows it.
     fn path(&self, field: usize, view: View, to: &mut dyn FnMut(&[u8])) -> Result<(), u16> {
         // Never borrowed: whoever is shown a path does not ask for another one. Else fail closed.
-        let refused = kernel::bindings::EACCES as u16;
-        let cell = self.texts.texts.get(field).ok_or(refused)?;
-        let mut text = cell.try_borrow_mut().map_err(|_| refused)?;
-        let Text { buffer, found } = &mut *text;
-        let begin = match found {
-            Some((seen_from, begin)) if *seen_from == view => *begin,
+        let cell = self.texts.paths.get(field).ok_or(UNSEEN)?;
+        let mut path = cell.try_borrow_mut().map_err(|_| UNSEEN)?;
+        let Path { text, found } = &mut *path;
+        let seen = match found {
+            Some((seen_from, seen)) if *seen_from == view => *seen,
             _ => {
-                let place = self.place(field).ok_or(refused)?;
-                let begin = find(&place, view, buffer);
-                *found = Some((view, begin));
-                begin
+                let place = self.place(field).ok_or(UNSEEN)?;
+                let seen = Root::with_view(view, |root| text.find(&place, root));
+                found
+                    .insert((view, seen.unwrap_or(Err(NoPath::Unreachable))))
+                    .1
             }
-        }?;
-        // Without the NUL at its end.
-        let end = buffer.len().saturating_sub(1);
-        to(buffer.get(begin..end).ok_or(refused)?);
-        Ok(())
-    }
-}
-
-/// Where in `buffer` the path of `place` begins, or the errno to refuse with.
-fn find(place: &Place<'_>, view: View, buffer: &mut [u8]) -> Result<usize, u16> {
-    if buffer.is_empty() {
-        // The domain was narrowed while we were gathering. Fail closed.
-        return Err(kernel::bindings::EACCES as u16);
-    }
-    match Root::with_view(view, |root| place.path_from(root, buffer)) {
-        Some(Ok(Some(begin))) => Ok(begin),
-        Some(Err(error)) => Err(error.to_errno().unsigned_abs() as u16),
-        _ => Err(kernel::bindings::EACCES as u16),
+        };
+        match seen {
+            Ok(()) => {
+                to(text.text());
+                Ok(())
+            }
+            Err(NoPath::Unreachable) => Err(UNSEEN),
+            Err(NoPath::TooLong) => Err(kernel::bindings::ENAMETOOLONG as u16),
+            Err(NoPath::NoRoom) => {
+                self.texts.lack_room.set(true);
+                Err(kernel::bindings::ENAMETOOLONG as u16)
+            }
+        }
     }
 }
 

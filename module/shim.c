@@ -12,8 +12,8 @@
 #include <asm/syscall.h>
 #include "shim.h"
 
-static_assert(offsetof(struct task_struct, thread_info.syscall_work) == EVF_SYSCALL_WORK);
-static_assert(!((SYSCALL_WORK_ENTER | SYSCALL_WORK_EXIT) & BIT_ULL(EVF_MARK_BIT)));
+static_assert(SYSCALL_WORK_SYSCALL_RSEQ_SLICE * 2 <= EVF_DOMAIN_BYTES && SYSCALL_WORK_SECCOMP == 1);
+static_assert(!((SYSCALL_WORK_ENTER | SYSCALL_WORK_EXIT) & ~(EVF_DOMAIN_BYTES - 1UL)));
 static_assert(sizeof(struct seccomp_data) == 64 && offsetof(struct seccomp_data, args) == 16);
 
 const unsigned int evf_lookup_empty = LOOKUP_EMPTY;
@@ -83,6 +83,12 @@ bool evf_has_tracer(void)
 int evf_call_number(void)
 {
 	return fatal_signal_pending(current) ? -1 : syscall_get_nr(current, current_pt_regs());
+}
+
+/* The number of the system call in progress; -1 in a task that runs none. */
+int evf_system_call(void)
+{
+	return current->flags & (PF_USER_WORKER | PF_KTHREAD) ? -1 : syscall_get_nr(current, task_pt_regs(current));
 }
 
 /* The system call in progress; the caller has set nr to -1 and the rest to 0, which stays in a task that runs none. */

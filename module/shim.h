@@ -1,18 +1,20 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What shim.c and trampoline.S agree on about the kernel; shim.c asserts each line at compile time. */
+/* What C, assembler and Rust agree on. */
 #ifndef EVF_SHIM_H
 #define EVF_SHIM_H
 
-/* offsetof(struct task_struct, thread_info.syscall_work) */
-#define EVF_SYSCALL_WORK 8
 /*
- * The mark of a task that has a domain: the top bit of syscall_work. The kernel uses the low bits and looks at no other; fork copies the
- * word with thread_info, so a child is born with its parent's mark.
+ * A task's domain: its address stands in syscall_work, above the flags, of which the kernel uses the lowest and looks at no other. Fork copies the word with
+ * thread_info. The top bit, which every kernel address has, is the mark of a task that has a domain.
  */
+#define EVF_DOMAIN_BYTES 4096
 #define EVF_MARK_BIT 63
-/* The byte of syscall_work that holds the mark, and the mark in it. */
-#define EVF_MARK_BYTE (EVF_SYSCALL_WORK + EVF_MARK_BIT / 8)
-#define EVF_MARK_IN_BYTE (1 << (EVF_MARK_BIT % 8))
+/* filters::by_number: what stands for "allowed" in the table that a domain begins with, and how many numbers of 64-bit calls it has. */
+#define EVF_BY_NUMBER_ALLOW 1
+#define EVF_BY_NUMBER_CALLS 512
+/* domain::Domain: where the set of events stands that its layers speak of; and what stands for vfs.walk there. */
+#define EVF_DOMAIN_EVENTS 2048
+#define EVF_VFS_WALK 8
 /* uapi::control::PR_EVFILTER */
 #define EVF_PR_EVFILTER 0x4556464c
 
@@ -85,6 +87,7 @@ bool evf_traces(struct task_struct *task);
 void evf_take_no_new_privs(struct task_struct *task);
 bool evf_has_tracer(void);
 int evf_call_number(void);
+int evf_system_call(void);
 void evf_seccomp_data(struct seccomp_data *sd);
 void evf_syscall_result(int errno);
 void evf_log(const char *what, const char *event, unsigned int layer, unsigned int verdict, int nr);
@@ -95,6 +98,7 @@ int evf_unhook(unsigned int i, unsigned long trampoline);
 
 /* object.c */
 void evf_describe(const struct dentry *dentry, unsigned int new_mode, struct evf_attributes *to);
+void evf_describe_owner(const struct dentry *dentry, struct evf_attributes *to);
 bool evf_mount_is_internal(struct vfsmount *mnt);
 unsigned int evf_mounts_of(const struct dentry *dentry, struct vfsmount **mounts, unsigned int max, seqlock_t *lock, bool *internal,
 			   bool *layer);
@@ -108,6 +112,13 @@ const struct file *evf_vma_file(const struct vm_area_struct *vma);
 const struct file *evf_uring_cmd_file(const struct io_uring_cmd *cmd);
 struct dentry *evf_sb_root(const struct super_block *sb);
 struct dentry *evf_root_of_dentry(const struct dentry *dentry);
+
+/* path.c */
+/* Bytes behind a path's end that are written to, and left as they were. */
+#define EVF_PATH_MARGIN 8
+int evf_path(const struct vfsmount *mnt, const struct dentry *dentry, const struct path *root, char *buffer, unsigned int bytes,
+	     seqlock_t *mounts);
+unsigned int evf_name_len(const char *name);
 
 /* root.c */
 int evf_roots_init(void);
@@ -130,14 +141,12 @@ int evf_sysctl_register(u32 security_sequence);
 void evf_sysctl_unregister(void);
 
 /* table.c */
-const void *evf_domain_of(const struct task_struct *task);
-const void *evf_domain_at_exec_of(const struct task_struct *task);
-struct evf_slot *evf_slot_new(const void *domain, const void *at_exec, bool must);
-void evf_slot_set(struct task_struct *task, struct evf_slot *slot);
+extern unsigned int evf_slots;
+struct evf_slot *evf_slot_new(const void *domain);
+void evf_slot_set(const struct sock *sk, struct evf_slot *slot);
 const void *evf_domain_of_sock(const struct sock *sk);
-void evf_sock_slot_set(const struct sock *sk, struct evf_slot *slot);
 
-/* ffi.rs */
+/* ffi/scope.rs */
 void evf_domain_put(const void *domain);
 #endif
 

@@ -13,9 +13,6 @@ use crate::ffi::{self, Function};
 pub(crate) struct Functions {
     pub(crate) force_sig_seccomp: Function,
     pub(crate) ptrace_notify: Function,
-    pub(crate) security_task_free: Function,
-    /// `__d_path`
-    pub(crate) d_path: Function,
     /// Not a function: `mount_lock`.
     pub(crate) mount_lock: Function,
 }
@@ -40,8 +37,6 @@ impl Functions {
         FUNCTIONS.populate(Functions {
             force_sig_seccomp: find(c"force_sig_seccomp")?,
             ptrace_notify: find(c"ptrace_notify")?,
-            security_task_free: find(c"security_task_free")?,
-            d_path: find(c"__d_path")?,
             mount_lock: find(c"mount_lock")?,
         });
         Ok(())

@@ -7,23 +7,14 @@ use kernel::sync::{rcu, Arc};
 
 use filters::scope::Scopes;
 
-use crate::domain::{Domain, Domains};
-use crate::ffi::{self, NewSlot, Root, Sock, Task};
+use crate::domain::Domain;
+use crate::ffi::{self, DomainRef, Root, Sock, Task};
 use crate::filter::Filter;
 
 /// Number of layers on `task`.
 pub(crate) fn layers(task: Task) -> usize {
     let rcu = rcu::read_lock();
     ffi::domain_of(task, &rcu).map_or(0, |domain| domain.layers())
-}
-
-/// What `task` is under.
-fn domains_of(task: Task) -> Option<Domains> {
-    let rcu = rcu::read_lock();
-    Some(Domains {
-        now: ffi::domain_of(task, &rcu)?.into(),
-        at_exec: ffi::domain_at_exec_of(task, &rcu).map(Into::into),
-    })
 }
 
 /// Whom a filter is pushed on, and when.
@@ -63,8 +54,8 @@ struct Push<'f> {
     root: Root,
     whom: Whom,
     /// What the caller was under before, and will be under.
-    outer: Domains,
-    inner: Domains,
+    outer: DomainRef,
+    inner: DomainRef,
 }
 
 /// Pushes `filter` on whom it is meant for, and always on the threads that the kernel runs for the caller's process: io_uring's workers and SQPOLL
@@ -74,7 +65,7 @@ struct Push<'f> {
 /// # Errors
 ///
 /// `EACCES` without no_new_privs or CAP_SYS_ADMIN; `EBUSY` if the caller traces a task, through which it could go on acting freely; `EINTR` if
-/// it is being killed; else those of [`Domains::narrowed`].
+/// it is being killed; else those of [`Domain::narrowed`].
 pub(crate) fn restrict_self(filter: &Arc<Filter>, whom: Whom) -> Result<(), Obstacle> {
     if !ffi::may_restrict() {
         return Err(EACCES.into());
@@ -84,18 +75,14 @@ pub(crate) fn restrict_self(filter: &Arc<Filter>, whom: Whom) -> Result<(), Obst
     if current.traces_others() {
         return Err(EBUSY.into());
     }
-    let outer = match domains_of(current) {
-        Some(domains) => domains,
-        None => Domains::none()?,
-    };
+    let outer = domain_or_none(current)?;
     let root = Root::of_caller()?;
     let inner = match whom {
         Whom::Caller | Whom::AllThreads => outer.narrowed(filter, &root)?,
         Whom::CallerAtExec => outer.narrowed_at_exec(filter, &root)?,
     };
-    let own_slot = NewSlot::new(inner.clone(), false)?;
     if whom == Whom::CallerAtExec {
-        own_slot.give_to(current);
+        inner.give_to(current);
         return Ok(());
     }
     let push = Push {
@@ -113,16 +100,24 @@ pub(crate) fn restrict_self(filter: &Arc<Filter>, whom: Whom) -> Result<(), Obst
         prepared.push(push.prepare(thread.task())?, GFP_KERNEL)?;
     }
 
-    for (thread, slot) in threads.iter().zip(prepared) {
-        push.give(slot, thread.task());
+    for (thread, domain) in threads.iter().zip(prepared) {
+        push.give(domain, thread.task());
     }
-    own_slot.give_to(current);
+    push.inner.clone().give_to(current);
     push.cover_new_threads();
     if push.traces_others() {
         // A child asked to be traced in between, when there was nothing to compare it with yet. The layer cannot be taken back.
         ffi::kill_process();
     }
     Ok(())
+}
+
+/// The domain of `task`; one without layers if it has none.
+fn domain_or_none(task: Task) -> Result<DomainRef> {
+    match ffi::domain_ref_of(task) {
+        Some(domain) => Ok(domain),
+        None => Domain::empty(),
+    }
 }
 
 /// How often the threads are looked through for new ones. Only a thread that was making a thread can need a second look; whoever needs more keeps making
@@ -135,20 +130,17 @@ impl Push<'_> {
         ffi::other_threads(self.whom != Whom::AllThreads)
     }
 
-    /// A slot with what `thread` will be under. Most threads were made by the caller and share its domain, before and after.
+    /// What `thread` will be under. Most threads were made by the caller and share its domain, before and after.
     ///
     /// If the filter is for the caller, a worker has its own domain narrowed, whatever it is. If it is for all threads they get what the caller
     /// will be under, workers too, so none may be under anything else.
-    fn prepare(&self, thread: Task) -> Result<NewSlot, Obstacle> {
-        let own = match domains_of(thread) {
-            Some(domains) => domains,
-            None => Domains::none()?,
-        };
-        let domains = if own.same(&self.outer) || own.are_none() && self.outer.are_none() {
+    fn prepare(&self, thread: Task) -> Result<DomainRef, Obstacle> {
+        let own = domain_or_none(thread)?;
+        let domain = if own.same(&self.outer) || own.is_empty() && self.outer.is_empty() {
             self.inner.clone()
         } else if self.whom == Whom::Caller {
             own.narrowed(self.filter, &self.root)?
-        } else if self.inner.cover(&own) {
+        } else if self.inner.covers(&own) {
             self.inner.clone()
         } else {
             return Err(Obstacle::Thread(thread.id()));
@@ -156,15 +148,15 @@ impl Push<'_> {
         if thread.traces_others() {
             return Err(Obstacle::Thread(thread.id()));
         }
-        Ok(NewSlot::new(domains, false)?)
+        Ok(domain)
     }
 
-    fn give(&self, slot: NewSlot, thread: Task) {
+    fn give(&self, domain: DomainRef, thread: Task) {
         if self.whom == Whom::AllThreads {
             // Before the domain: with it, but still able to gain privileges, the thread could use them on those who do not expect it confined.
             thread.take_no_new_privs();
         }
-        slot.give_to(thread);
+        domain.give_to(thread);
     }
 
     /// Covers the threads that a thread made while its own domain was being changed.
@@ -189,7 +181,7 @@ impl Push<'_> {
         let mut found = 0;
         for thread in &self.threads()? {
             let thread = thread.task();
-            if !domains_of(thread).is_some_and(|domains| self.covers(&domains)) {
+            if !ffi::domain_ref_of(thread).is_some_and(|domain| self.covers(&domain)) {
                 self.give(self.prepare(thread)?, thread);
                 found += 1;
             }
@@ -197,11 +189,11 @@ impl Push<'_> {
         Ok(found)
     }
 
-    /// Whether a thread that is under `domains` has got what it should.
-    fn covers(&self, domains: &Domains) -> bool {
+    /// Whether a thread that is under `domain` has got what it should.
+    fn covers(&self, domain: &Domain) -> bool {
         match self.whom {
-            Whom::AllThreads => domains.cover(&self.inner),
-            _ => domains.now.has(self.filter),
+            Whom::AllThreads => domain.covers(&self.inner),
+            _ => domain.has(self.filter),
         }
     }
 
@@ -217,19 +209,18 @@ impl Push<'_> {
 
 /// The caller's exec has succeeded: what was pushed for this moment takes hold.
 pub(crate) fn exec_succeeded() {
-    let Some(domains) = domains_of(Task::current()) else {
+    let current = Task::current();
+    let rcu = rcu::read_lock();
+    let Some(domain) = ffi::domain_of(current, &rcu) else {
         // A mark without a domain cannot be: fail closed.
         return ffi::kill_process();
     };
-    let Some(now) = domains.at_exec else {
+    let Some(next) = domain.at_exec() else {
         return;
     };
-    let domains = Domains { now, at_exec: None };
-    match NewSlot::new(domains, true) {
-        Ok(slot) => slot.give_to(Task::current()),
-        Err(_) => return ffi::kill_process(),
-    }
-    if Task::current().traces_others() {
+    // The other threads are gone: nobody gives the caller another one meanwhile.
+    next.clone().give_to(current);
+    if current.traces_others() {
         // What it traces since the layer was pushed for now would go on acting freely for it.
         ffi::kill_process();
     }
@@ -239,11 +230,11 @@ pub(crate) fn exec_succeeded() {
 ///
 /// # Errors
 ///
-/// `ENOMEM`; the child must not come to life then.
+/// `EPERM` if the caller, which has the mark, has no domain, which cannot be; the child must not come to life then.
 pub(crate) fn inherit(child: Task) -> Result {
-    // The caller has the mark. Without a domain there is nothing that the child could safely be given.
-    let domains = domains_of(Task::current()).ok_or(EPERM)?;
-    NewSlot::new(domains, false)?.give_to(child);
+    ffi::domain_ref_of(Task::current())
+        .ok_or(EPERM)?
+        .give_to_child(child);
     Ok(())
 }
 
@@ -257,10 +248,9 @@ pub(crate) fn adopt(child: Task) {
     ffi::barrier();
     child.take_no_new_privs();
     while !at_least_as_confined(child, Task::current()) {
-        let domains = domains_of(Task::current()).ok_or(EPERM);
-        match domains.and_then(|domains| NewSlot::new(domains, true)) {
-            Ok(slot) => slot.give_to(child),
-            Err(_) => return ffi::kill_process(),
+        match ffi::domain_ref_of(Task::current()) {
+            Some(domain) => domain.give_to(child),
+            None => return ffi::kill_process(),
         }
         ffi::barrier();
     }
@@ -282,11 +272,7 @@ pub(crate) fn may_signal(target: Task) -> bool {
     let rcu = rcu::read_lock();
     target.is_of_process_of(Task::current())
         || target.all_threads(&rcu, |thread| {
-            may_reach(
-                &rcu,
-                ffi::domain_of(thread, &rcu).as_deref(),
-                Scopes::SIGNAL,
-            )
+            may_reach(&rcu, ffi::domain_of(thread, &rcu), Scopes::SIGNAL)
         })
 }
 
@@ -294,12 +280,7 @@ pub(crate) fn may_signal(target: Task) -> bool {
 /// layers where its own scope them.
 pub(crate) fn may_reach_sock(sock: Sock) -> bool {
     let rcu = rcu::read_lock();
-    !sock.is_abstract()
-        || may_reach(
-            &rcu,
-            ffi::domain_of_sock(sock, &rcu).as_deref(),
-            Scopes::ABSTRACT,
-        )
+    !sock.is_abstract() || may_reach(&rcu, ffi::domain_of_sock(sock, &rcu), Scopes::ABSTRACT)
 }
 
 /// Notes down under which domain the caller binds a socket.
@@ -308,13 +289,7 @@ pub(crate) fn may_reach_sock(sock: Sock) -> bool {
 ///
 /// `ENOMEM`.
 pub(crate) fn note_sock(sock: Sock) -> Result {
-    let domains = domains_of(Task::current()).ok_or(EPERM)?;
-    let now = Domains {
-        now: domains.now,
-        at_exec: None,
-    };
-    NewSlot::new(now, false)?.give_to_sock(sock);
-    Ok(())
+    sock.note(ffi::domain_ref_of(Task::current()).ok_or(EPERM)?)
 }
 
 fn may_reach(rcu: &rcu::Guard, target: Option<&Domain>, scope: Scopes) -> bool {
@@ -327,10 +302,9 @@ fn may_reach(rcu: &rcu::Guard, target: Option<&Domain>, scope: Scopes) -> bool {
 
 fn covers(rcu: &rcu::Guard, task: Task, other: Task) -> bool {
     match (ffi::domain_of(task, rcu), ffi::domain_of(other, rcu)) {
-        // A mark without a domain cannot be: fail closed.
-        (_, None) => !other.has_mark(),
+        (_, None) => true,
         // A domain without layers waits for an exec.
         (None, Some(other)) => other.layers() == 0,
-        (Some(task), Some(other)) => task.covers(&other),
+        (Some(task), Some(other)) => task.covers_now(other),
     }
 }

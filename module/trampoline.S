@@ -21,7 +21,12 @@
 #include <asm/percpu.h>
 #include <asm/nospec-branch.h>
 #include <asm/unwind_hints.h>
+#include "offsets.h"
 #include "shim.h"
+
+/* The byte of syscall_work that holds the mark, and the mark in it. */
+#define EVF_MARK_BYTE (EVF_SYSCALL_WORK + EVF_MARK_BIT / 8)
+#define EVF_MARK_IN_BYTE (1 << (EVF_MARK_BIT % 8))
 
 /* Branch to \target if the task at \reg has no mark. */
 .macro EVF_LEAVE_UNMARKED reg, target
@@ -34,32 +39,48 @@
 	EVF_LEAVE_UNMARKED %rax, \target
 .endm
 
+/* Branch to \target if no layer on the current task, whose address the macro above has left in rax, speaks of \event. */
+.macro EVF_LEAVE_UNJUDGED event, target
+	/* The domain is not freed meanwhile. */
+	incl	PER_CPU_VAR(__preempt_count)
+	movq	EVF_SYSCALL_WORK(%rax), %r11
+	andq	$-EVF_DOMAIN_BYTES, %r11
+	movl	EVF_DOMAIN_EVENTS(%r11), %r11d
+	decl	PER_CPU_VAR(__preempt_count)
+	testl	$\event, %r11d
+	jz	\target
+.endm
+
 /*
  * Guard, the part behind the test: call \handler with the hooked function's own arguments. It returns a struct of two words:
  * rax = 0: go on with what stands behind the macro; otherwise return rdx to the caller in place of the function.
  *
  * The handler of a trampoline that functions share gets something else: A, by which it knows the function, and a pointer to the six argument registers,
- * the last first.
+ * the last first. For a function without arguments nothing needs saving.
  */
-.macro EVF_GUARD handler, shared=0
+.macro EVF_GUARD handler, shared=0, arguments=1
+	.if \arguments
 	pushq	%rdi
 	pushq	%rsi
 	pushq	%rdx
 	pushq	%rcx
 	pushq	%r8
 	pushq	%r9
+	.endif
 	.if \shared
 	movq	48(%rsp), %rdi
 	movq	%rsp, %rsi
 	.endif
 	call	\handler
 	movq	%rdx, %r10
+	.if \arguments
 	popq	%r9
 	popq	%r8
 	popq	%rcx
 	popq	%rdx
 	popq	%rsi
 	popq	%rdi
+	.endif
 	testq	%rax, %rax
 	jz	.Lgo_on\@
 	movq	%r10, %rax
@@ -103,11 +124,40 @@
 /*
  * bool __seccomp_permit_syscall(void): without seccomp in use the guard answers for good; with it seccomp comes in between, because a tracer may still
  * change the call there (SECCOMP_RET_TRACE), and we judge what is left.
+ *
+ * Nearly all calls are allowed by number, so that is looked up here: in the table that the domain begins with, for a 64-bit call of a task without seccomp.
+ * The handler decides everything else. While preemption is off the domain cannot be freed, should another thread of the process give the task a new one.
+ * (A wish to reschedule that comes in these instructions is met on the way back to user space, or earlier.)
  */
 SYM_FUNC_START(evf_tramp_permit_syscall)
 	ENDBR
-	EVF_LEAVE_CURRENT_UNMARKED .Lpermit_syscall
-	EVF_GUARD evf_on_permit_syscall
+	movq	PER_CPU_VAR(current_task), %rdi
+	EVF_LEAVE_UNMARKED %rdi, .Lpermit_syscall
+	cmpl	$0, EVF_SECCOMP_MODE(%rdi)
+	jne	.Lask
+	testl	$EVF_COMPAT, EVF_STATUS(%rdi)
+	jnz	.Lask
+	movq	EVF_STACK(%rdi), %rax
+	movl	EVF_STACK_NR(%rax), %eax
+	cmpl	$EVF_BY_NUMBER_CALLS, %eax
+	jae	.Lask
+	/* Zero for a processor that guesses otherwise: array_index_nospec(). */
+	sbbl	%ecx, %ecx
+	andl	%ecx, %eax
+	incl	PER_CPU_VAR(__preempt_count)
+	movq	EVF_SYSCALL_WORK(%rdi), %rdx
+	andq	$-EVF_DOMAIN_BYTES, %rdx
+	movzwl	(%rdx, %rax, 2), %edx
+	decl	PER_CPU_VAR(__preempt_count)
+	cmpl	$EVF_BY_NUMBER_ALLOW, %edx
+	jne	.Lask
+	movl	$1, %eax
+	/* Drop A. */
+	addq	$8, %rsp
+	UNWIND_HINT_FUNC
+	RET
+.Lask:
+	EVF_GUARD evf_on_permit_syscall, arguments=0
 	EVF_INSPECT evf_after_permit_syscall
 .Lpermit_syscall:
 	RET
@@ -204,6 +254,30 @@ SYM_FUNC_START(evf_tramp_filename_lookup)
 	RET
 SYM_FUNC_END(evf_tramp_filename_lookup)
 
+/* int security_inode_permission(struct inode *inode, int mask): for changing to a directory, and for each step of a walk that somebody asks about */
+SYM_FUNC_START(evf_tramp_inode_permission)
+	ENDBR
+	EVF_LEAVE_CURRENT_UNMARKED .Linode_permission
+	testl	$EVF_MAY_CHDIR, %esi
+	jnz	.Lask_inode_permission
+	EVF_LEAVE_UNJUDGED EVF_VFS_WALK, .Linode_permission
+.Lask_inode_permission:
+	EVF_GUARD evf_on_inode_permission
+.Linode_permission:
+	RET
+SYM_FUNC_END(evf_tramp_inode_permission)
+
+/* int vfs_open(const struct path *path, struct file *file): only for mere places; security_file_open sees the others */
+SYM_FUNC_START(evf_tramp_vfs_open)
+	ENDBR
+	EVF_LEAVE_CURRENT_UNMARKED .Lvfs_open
+	testl	$EVF_O_PATH, EVF_FILE_FLAGS(%rsi)
+	jz	.Lvfs_open
+	EVF_GUARD evf_on_vfs_open
+.Lvfs_open:
+	RET
+SYM_FUNC_END(evf_tramp_vfs_open)
+
 /* Every function of hooks::SHARED */
 SYM_FUNC_START(evf_tramp_shared)
 	ENDBR
@@ -213,10 +287,13 @@ SYM_FUNC_START(evf_tramp_shared)
 	RET
 SYM_FUNC_END(evf_tramp_shared)
 
-/* void security_sk_free(struct sock *sk): in whatever task it goes */
+/* void security_sk_free(struct sock *sk): in whatever task it goes, if any socket has been noted down */
 SYM_FUNC_START(evf_tramp_sk_free)
 	ENDBR
+	cmpl	$0, evf_slots(%rip)
+	je	.Lsk_free
 	EVF_GUARD evf_on_sk_free
+.Lsk_free:
 	RET
 SYM_FUNC_END(evf_tramp_sk_free)
 

@@ -8,96 +8,78 @@
 //!
 //! Only "allow" and "errno" are kept. The other verdicts are rare, or take long by themselves; and where the stricter of two verdicts is not kept, nothing is.
 
-use core::ops::{Deref, DerefMut};
-
 use crate::event::Event;
 use crate::limits::{MAX_ERRNO, NUMBERED_CALLS};
 use crate::program::Program;
 use crate::verdict::{Action, Verdict};
 use crate::vm;
 
-/// Architectures that have a table: `AUDIT_ARCH_X86_64` and `AUDIT_ARCH_I386` of `include/uapi/linux/audit.h`.
-const ARCHES: [u32; 2] = [0xc000_003e, 0x4000_0003];
+/// `AUDIT_ARCH_X86_64` of `include/uapi/linux/audit.h`.
+const NATIVE: u32 = 0xc000_003e;
+
+/// Architectures that have a table, that of 64 bits first: `AUDIT_ARCH_X86_64` and `AUDIT_ARCH_I386`.
+const ARCHES: [u32; 2] = [NATIVE, 0x4000_0003];
+
+/// The calls by which uprobes return to the kernel. They are made by code that the kernel put there, and pass every filter:
+/// `seccomp_uprobe_exception` in `kernel/seccomp.c`.
+const UPROBE_CALLS: [u32; 2] = [335, 336];
 
 /// Places of a table.
 pub const PLACES: usize = ARCHES.len() * NUMBERED_CALLS;
 
+/// A verdict for each number of the first architecture, then of the second. A table of zeros leaves every call open.
+pub type Places = [u16; PLACES];
+
 /// Not decided by number.
 const UNDECIDED: u16 = 0;
-/// Allowed.
-const ALLOW: u16 = 1;
+/// In a place: the call is allowed.
+pub const ALLOW: u16 = 1;
 /// Refused with errno 0; larger ones follow.
 const ERRNO: u16 = 2;
 
 const _: () = assert!(ERRNO as u32 + MAX_ERRNO <= u16::MAX as u32);
 
-/// Verdicts by architecture and number, in memory that `B` owns or borrows.
-#[derive(Debug)]
-pub struct ByNumber<B> {
-    places: B,
-}
-
-impl<B: DerefMut<Target = [u16]>> ByNumber<B> {
-    /// What `program` decides by number; all is allowed by number if there is no program. `places` is overwritten.
-    ///
-    /// Runs the program [`PLACES`] times, each time up to the first instruction that asks for more than the number.
-    ///
-    /// `None` if there are not [`PLACES`] places, or the program is not one of `syscall.enter`.
-    pub fn of(program: Option<&Program<'_>>, mut places: B) -> Option<ByNumber<B>> {
-        if places.len() != PLACES {
-            return None;
-        }
-        match program {
-            None => places.fill(ALLOW),
+/// Fills `places` with what `program` decides by number; all is allowed by number if there is no program, and nothing is decided if it is not one of
+/// `syscall.enter`.
+///
+/// Runs the program [`PLACES`] times, each time up to the first instruction that asks for more than the number.
+pub fn decide(program: Option<&Program<'_>>, places: &mut Places) {
+    let calls = ARCHES
+        .iter()
+        .flat_map(|&arch| (0..NUMBERED_CALLS as u32).map(move |nr| (nr, arch)));
+    for (place, (nr, arch)) in places.iter_mut().zip(calls) {
+        *place = match program {
+            _ if arch == NATIVE && UPROBE_CALLS.contains(&nr) => ALLOW,
+            None => ALLOW,
             Some(program) if program.event() == Event::SyscallEnter => {
-                let calls = ARCHES
-                    .iter()
-                    .flat_map(|&arch| (0..NUMBERED_CALLS as u32).map(move |nr| (nr, arch)));
-                for (place, (nr, arch)) in places.iter_mut().zip(calls) {
-                    *place = encode(vm::run_by_number(program, nr, arch));
-                }
+                encode(vm::run_by_number(program, nr, arch))
             }
-            Some(_) => return None,
-        }
-        Some(ByNumber { places })
-    }
-
-    /// A copy of `other` in `places`; `None` if they are not as many.
-    pub fn copy<C: Deref<Target = [u16]>>(
-        other: &ByNumber<C>,
-        mut places: B,
-    ) -> Option<ByNumber<B>> {
-        if places.len() != other.places.len() {
-            return None;
-        }
-        places.copy_from_slice(&other.places);
-        Some(ByNumber { places })
-    }
-
-    /// Adds a newer layer: what is left is decided by both, and the stricter verdict.
-    pub fn narrow<C: Deref<Target = [u16]>>(&mut self, newer: &ByNumber<C>) {
-        for (place, &newer) in self.places.iter_mut().zip(newer.places.iter()) {
-            *place = match (decode(newer), decode(*place)) {
-                (Some(newer), Some(older)) => encode(Some(Verdict::meet(newer, older))),
-                _ => UNDECIDED,
-            };
-        }
+            Some(_) => UNDECIDED,
+        };
     }
 }
 
-impl<B: Deref<Target = [u16]>> ByNumber<B> {
-    /// The verdict on every call with this number and architecture, whatever its arguments; `None` if it depends on more.
-    pub fn verdict(&self, nr: u32, arch: u32) -> Option<Verdict> {
-        let first = ARCHES
-            .iter()
-            .position(|&known| known == arch)?
-            .checked_mul(NUMBERED_CALLS)?;
-        let nr = nr as usize;
-        if nr >= NUMBERED_CALLS {
-            return None;
-        }
-        decode(*self.places.get(first.checked_add(nr)?)?)
+/// Adds a newer layer to `places`: what is left is decided by both, and the stricter verdict.
+pub fn narrow(places: &mut Places, newer: &Places) {
+    for (place, &newer) in places.iter_mut().zip(newer) {
+        *place = match (decode(newer), decode(*place)) {
+            (Some(newer), Some(older)) => encode(Some(Verdict::meet(newer, older))),
+            _ => UNDECIDED,
+        };
     }
+}
+
+/// The verdict on every call with this number and architecture, whatever its arguments; `None` if it depends on more.
+pub fn verdict(places: &Places, nr: u32, arch: u32) -> Option<Verdict> {
+    let first = ARCHES
+        .iter()
+        .position(|&known| known == arch)?
+        .checked_mul(NUMBERED_CALLS)?;
+    let nr = nr as usize;
+    if nr >= NUMBERED_CALLS {
+        return None;
+    }
+    decode(*places.get(first.checked_add(nr)?)?)
 }
 
 fn encode(verdict: Option<Verdict>) -> u16 {

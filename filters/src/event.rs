@@ -324,6 +324,8 @@ const _: () = {
     let mut rest: &[&Schema] = &SCHEMAS;
     while let [schema, tail @ ..] = rest {
         assert!(schema.record_bytes >= 64 && schema.record_bytes % 4 == 0);
+        // The verifier notes down in a u32 which words a program reads.
+        assert!(schema.record_bytes / 4 <= 32);
         assert!(schema.strings as usize <= crate::record::MAX_STRINGS);
         assert!(Event::from_number(number).is_some());
         if let Some(offset) = schema.reachable {

@@ -77,9 +77,9 @@ impl<B: Deref<Target = [u8]>> Policy<B> {
         self.findings(event).asks_for_caller
     }
 
-    /// Whether the program for `event` reads a string of the record that only [`crate::record::Object`] can give, or asks whether it is reachable.
-    pub fn looks_at_object(&self, event: Event) -> bool {
-        self.findings(event).reads != 0
+    /// Bit by word of the record: the program for `event` may read it. Who gathers a record may leave out what costs something and nobody reads.
+    pub fn reads_words(&self, event: Event) -> u32 {
+        self.findings(event).words
     }
 
     fn findings(&self, event: Event) -> Findings {

@@ -21,12 +21,9 @@ pub(crate) struct Findings {
     pub(crate) cost: u32,
     /// Whether it asks for an id of the caller.
     pub(crate) asks_for_caller: bool,
-    /// Bit by string field: it reads that string. [`ASKS_REACHABLE`]: it asks whether the object is reachable.
-    pub(crate) reads: u8,
+    /// Bit by word of the record: it reads that word.
+    pub(crate) words: u32,
 }
-
-/// See [`Findings::reads`]; above all string fields.
-pub(crate) const ASKS_REACHABLE: u8 = 1 << 7;
 
 /// Accepts the program that the view shows, or refuses it.
 pub(crate) fn verify(
@@ -41,7 +38,7 @@ pub(crate) fn verify(
     let mut findings = Findings {
         cost: LAYER_COST,
         asks_for_caller: false,
-        reads: 0,
+        words: 0,
     };
     for at in 0..len {
         let insn = program.insn(at).ok_or(refuse(at, Reason::JumpOutside))?;
@@ -52,7 +49,9 @@ pub(crate) fn verify(
             .map_err(|reason| refuse(at, reason))?;
         findings.cost = findings.cost.saturating_add(cost_of(insn));
         findings.asks_for_caller |= insn.code == SELF;
-        findings.reads |= reads(schema, insn);
+        if insn.code == LD | ABS {
+            findings.words |= 1u32.checked_shl(insn.k >> 2).unwrap_or(0);
+        }
     }
     if findings.cost > MAX_STACK_COST {
         return Err(Refusal::program(program.event(), Reason::TooCostly));
@@ -62,17 +61,6 @@ pub(crate) fn verify(
     match program.insn(last) {
         Some(insn) if insn.code & 0x07 == RET && insn.code & EXTENSION == 0 => Ok(findings),
         _ => Err(refuse(last, Reason::NoReturn)),
-    }
-}
-
-/// What the instruction reads that is found out only on demand.
-fn reads(schema: &Schema, insn: Insn) -> u8 {
-    match insn.code {
-        SEQ | SPREFIX | SSUFFIX | SUNDER | SMATCH | SCONTAINS => {
-            1u8.checked_shl(insn.field() as u32).unwrap_or(0)
-        }
-        code if code == LD | ABS && schema.reachable == Some(insn.k) => ASKS_REACHABLE,
-        _ => 0,
     }
 }
 

@@ -17,6 +17,7 @@ extern "C" {
     fn evf_unlock_process();
     fn evf_has_tracer() -> bool;
     fn evf_call_number() -> i32;
+    fn evf_system_call() -> i32;
     fn evf_seccomp_data(data: *mut u32);
     fn evf_syscall_result(errno: i32);
 }
@@ -82,14 +83,25 @@ pub(crate) fn call_goes_on() -> bool {
     unsafe { evf_call_number() >= 0 }
 }
 
-/// The system call in progress, as the head of a record of `N` words, the rest of which is zero.
-pub(crate) fn record_words<const N: usize>() -> Words<N> {
+/// Bit by word of a record: what the system call in progress fills.
+const HEAD: u32 = 0xffff;
+
+/// A record of `N` words, with the system call in progress at its head if that is read (`read` has a bit for each word), and zero for the rest.
+pub(crate) fn record_words<const N: usize>(read: u32) -> Words<N> {
     const { assert!(N >= 16) };
     let mut words = Words([0; N]);
-    words.0[0] = u32::MAX;
-    // SAFETY: `words` has room for a `struct seccomp_data` (16 words) and its alignment.
-    unsafe { evf_seccomp_data(words.0.as_mut_ptr()) };
+    if read & HEAD != 0 {
+        words.0[0] = u32::MAX;
+        // SAFETY: `words` has room for a `struct seccomp_data` (16 words) and its alignment.
+        unsafe { evf_seccomp_data(words.0.as_mut_ptr()) };
+    }
     words
+}
+
+/// The number of the system call in progress; of no call in a task that runs none.
+pub(crate) fn system_call() -> u32 {
+    // SAFETY: No requirements.
+    unsafe { evf_system_call() as u32 }
 }
 
 /// Whether the caller also uses seccomp.

@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The kernel's copy of a name.
 
-use core::ffi::CStr;
-
 use kernel::bindings;
 use kernel::prelude::*;
 
 extern "C" {
     static evf_lookup_empty: u32;
     static evf_filename_name: usize;
+    fn evf_name_len(name: *const c_char) -> u32;
 }
 
 /// Whether the `LOOKUP_*` flags say that an empty name is accepted.
@@ -40,9 +39,10 @@ impl Filename {
         // nobody else has the pointer yet. Rust's bindings know the struct's size but not this field.
         let name = unsafe {
             let field = self.0.byte_add(evf_filename_name).cast::<*const c_char>();
-            CStr::from_char_ptr(field.read())
+            let name = field.read();
+            core::slice::from_raw_parts(name.cast(), evf_name_len(name) as usize)
         };
-        Some(name.to_bytes())
+        Some(name)
     }
 
     /// Frees the name.

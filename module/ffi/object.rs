@@ -7,17 +7,18 @@ use core::ptr;
 use kernel::bindings;
 use kernel::prelude::*;
 
-use super::{Root, Words};
+use super::Words;
 use crate::symbol::Functions;
-
-/// Room for the longest path, its NUL included: `PATH_MAX`.
-pub(crate) const PATH_BYTES: usize = 4096;
 
 /// Mounts of one file system that are looked at, at most.
 const MAX_MOUNTS: usize = 16;
 
 /// Word of the record where what `struct evf_attributes` describes begins.
 const ATTRIBUTES: usize = core::mem::offset_of!(uapi::record::Object, kind) / 4;
+
+/// The words that `struct evf_attributes` fills, and those of them that tell the owner.
+const DESCRIBED: u32 = 0b11_1111_1111 << ATTRIBUTES;
+const OWNER: u32 = 0b11 << (core::mem::offset_of!(uapi::record::Object, uid) / 4);
 
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -39,6 +40,7 @@ struct RawAccess {
 )]
 extern "C" {
     fn evf_describe(dentry: *const bindings::dentry, new_mode: u32, to: *mut c_void);
+    fn evf_describe_owner(dentry: *const bindings::dentry, to: *mut c_void);
     fn evf_mount_is_internal(mnt: *mut bindings::vfsmount) -> bool;
     fn evf_mounts_of(
         dentry: *const bindings::dentry,
@@ -303,17 +305,22 @@ impl<'h> Place<'h> {
         self.has_mount() && unsafe { evf_mount_is_internal(self.raw.mnt) }
     }
 
-    /// Writes what the kernel knows of the object into its record. `new_mode` describes an object that does not exist yet.
-    pub(crate) fn describe<const N: usize>(&self, new_mode: u32, words: &mut Words<N>) {
+    /// Writes into its record what the kernel knows of the object and programs read, which is in `read` bit by word. `new_mode` describes an object that does
+    /// not exist yet.
+    pub(crate) fn describe<const N: usize>(&self, new_mode: u32, read: u32, words: &mut Words<N>) {
         const { assert!(N * 4 == size_of::<uapi::record::Object>()) };
-        // SAFETY: Invariant of the type; behind that word is room for the struct, aligned like it.
-        unsafe {
-            evf_describe(
-                self.raw.dentry,
-                new_mode,
-                words.0.as_mut_ptr().add(ATTRIBUTES).cast(),
-            )
-        };
+        let to: *mut c_void = words
+            .0
+            .get_mut(ATTRIBUTES..)
+            .map_or(ptr::null_mut(), |words| words.as_mut_ptr().cast());
+        if read & (DESCRIBED | OWNER) != 0 {
+            // SAFETY: Invariant of the type; behind that word is room for the struct, aligned like it.
+            unsafe { evf_describe(self.raw.dentry, new_mode, to) };
+        }
+        if read & OWNER != 0 {
+            // SAFETY: As above.
+            unsafe { evf_describe_owner(self.raw.dentry, to) };
+        }
     }
 
     /// The mounts of the caller's namespace that show the object's file system.
@@ -343,22 +350,9 @@ impl<'h> Place<'h> {
         mounts
     }
 
-    /// Where in `buffer` the path from `root` to the object begins; `None` if there is none. The path ends one byte before the buffer, with a NUL behind it.
-    ///
-    /// # Errors
-    ///
-    /// `ENAMETOOLONG` if the buffer is too short.
-    pub(crate) fn path_from(&self, root: &Root, buffer: &mut [u8]) -> Result<Option<usize>> {
-        if !self.has_mount() {
-            return Ok(None);
-        }
-        let path = bindings::path {
-            mnt: self.raw.mnt,
-            dentry: self.raw.dentry,
-        };
-        let functions = Functions::get().ok_or(EACCES)?;
-        // SAFETY: Invariant of the type; the root holds a reference.
-        unsafe { functions.d_path.d_path(&path, root.path(), buffer) }
+    /// Its mount and its name.
+    pub(super) fn parts(&self) -> (*mut bindings::vfsmount, *mut bindings::dentry) {
+        (self.raw.mnt, self.raw.dentry)
     }
 }
 

@@ -4,10 +4,9 @@
 use core::ptr::NonNull;
 
 use kernel::prelude::*;
-use kernel::sync::{rcu, ArcBorrow};
+use kernel::sync::rcu;
 
-use super::slot::borrow;
-use super::Task;
+use super::{DomainRef, Task};
 use crate::domain::Domain;
 
 extern "C" {
@@ -22,7 +21,8 @@ extern "C" {
     fn evf_is_peer(socket: *const c_void, other: *const c_void) -> bool;
     fn evf_unix_sock(socket: *const c_void) -> *mut c_void;
     fn evf_domain_of_sock(sock: *const c_void) -> *const c_void;
-    fn evf_sock_slot_set(sock: *const c_void, slot: *mut c_void);
+    fn evf_slot_new(domain: *const c_void) -> *mut c_void;
+    fn evf_slot_set(sock: *const c_void, slot: *mut c_void);
 }
 
 /// A socket that a hook is told of.
@@ -59,9 +59,23 @@ impl Sock {
         unsafe { evf_is_peer(socket, self.0.as_ptr()) }
     }
 
-    pub(super) fn give(self, slot: *mut c_void) {
-        // SAFETY: Valid; the slot is null or the caller's to give.
-        unsafe { evf_sock_slot_set(self.0.as_ptr(), slot) };
+    /// Notes down under which domain it is being bound.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub(crate) fn note(self, domain: DomainRef) -> Result {
+        let domain = domain.into_raw();
+        // SAFETY: Domain: the slot takes over the reference.
+        let slot = unsafe { evf_slot_new(domain) };
+        if slot.is_null() {
+            // SAFETY: Nobody took the reference that `into_raw` gave.
+            drop(unsafe { DomainRef::from_raw(domain) });
+            return Err(ENOMEM);
+        }
+        // SAFETY: The socket is valid and the slot ours to give.
+        unsafe { evf_slot_set(self.0.as_ptr(), slot) };
+        Ok(())
     }
 }
 
@@ -79,17 +93,26 @@ pub(crate) unsafe fn unix_sock(socket: *const c_void) -> Option<Sock> {
 }
 
 /// The domain under which a socket was bound.
-pub(crate) fn domain_of_sock<'r>(
-    sock: Sock,
-    _rcu: &'r rcu::Guard,
-) -> Option<ArcBorrow<'r, Domain>> {
-    // SAFETY: The RCU read lock is held; Slot: the slot owns the reference.
-    unsafe { borrow(evf_domain_of_sock(sock.0.as_ptr())) }
+pub(crate) fn domain_of_sock(sock: Sock, _rcu: &rcu::Guard) -> Option<&Domain> {
+    // SAFETY: The RCU read lock is held; Domain: the slot owns a reference, and what `into_raw` gives is where the domain lies.
+    unsafe {
+        evf_domain_of_sock(sock.0.as_ptr())
+            .cast::<Domain>()
+            .as_ref()
+    }
+}
+
+/// Called by table.c, after a grace period, when a slot is freed.
+#[no_mangle]
+extern "C" fn evf_domain_put(domain: *const c_void) {
+    // SAFETY: Domain: this is the reference that the slot owned.
+    drop(unsafe { DomainRef::from_raw(domain) });
 }
 
 /// Strikes out a socket that goes.
 pub(crate) fn forget_sock(sock: Sock) {
-    sock.give(core::ptr::null_mut());
+    // SAFETY: The socket is valid.
+    unsafe { evf_slot_set(sock.0.as_ptr(), core::ptr::null_mut()) };
 }
 
 /// Whether `look` holds for every task that `pid` names in the way of `kind`.

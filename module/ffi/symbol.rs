@@ -2,14 +2,11 @@
 //! Kernel functions found by name: to hook them, or to call those that are not exported.
 
 use core::ffi::CStr;
-use core::ptr;
 
 use kernel::bindings;
 use kernel::error::to_result;
 use kernel::prelude::*;
 use kernel::sync::{rcu, SetOnce};
-
-use super::Task;
 
 extern "C" {
     fn evf_symbol(name: *const c_char) -> usize;
@@ -68,8 +65,8 @@ pub(crate) fn function(name: &CStr) -> Result<Function> {
     kallsyms.lookup(name)
 }
 
-/// Bytes from a function's entry to the return address of the patched call: the call, and an ENDBR before it where the kernel has one.
-const ENTRY_BYTES: usize = 9;
+/// Bytes of the call that ftrace patches in.
+const CALL_BYTES: usize = 5;
 
 impl Function {
     /// No function.
@@ -86,58 +83,24 @@ impl Function {
 
     /// Whether ftrace can patch the function's entry.
     pub(crate) fn is_traceable(self) -> Result<bool> {
+        Ok(self.location()? != 0)
+    }
+
+    /// Where the patched call at the function's entry returns to.
+    pub(crate) fn site(self) -> Result<usize> {
+        Ok(self.location()? + CALL_BYTES)
+    }
+
+    /// Where ftrace patches; 0 for nowhere.
+    fn location(self) -> Result<usize> {
         let (_, location) = LOOKUP.as_ref().ok_or(ENOENT)?;
         // SAFETY: `unsigned long ftrace_location(unsigned long ip)`.
-        Ok(unsafe { evf_call(location.0, self.0, 0, 0, 0) } != 0)
-    }
-
-    /// Whether the function begins behind the address.
-    pub(crate) fn lies_behind(self, address: usize) -> bool {
-        self.0 > address
-    }
-
-    /// Whether the address is where the patched call at the function's entry returns to.
-    pub(crate) fn was_entered_at(self, address: usize) -> bool {
-        self.0 != 0 && address.wrapping_sub(self.0) <= ENTRY_BYTES
+        Ok(unsafe { evf_call(location.0, self.0, 0, 0, 0) } as usize)
     }
 
     /// The address, where it is not that of a function.
     pub(crate) fn as_data<T>(self) -> *mut T {
         self.0 as *mut T
-    }
-
-    /// `char *__d_path(const struct path *path, const struct path *root, char *buf, int buflen)` on this function: where in `buffer` the path begins that
-    /// leads from the root to the object, `None` if none does.
-    ///
-    /// # Errors
-    ///
-    /// `ENAMETOOLONG` if it does not fit.
-    ///
-    /// # Safety
-    ///
-    /// Both paths must be valid, their names held in place by references or the RCU read lock.
-    pub(crate) unsafe fn d_path(
-        self,
-        path: &bindings::path,
-        root: *const bindings::path,
-        buffer: &mut [u8],
-    ) -> Result<Option<usize>> {
-        let start = buffer.as_mut_ptr();
-        // SAFETY: `symbol::Functions::find` gives the address of `__d_path` to this call and no other; it writes into the buffer only.
-        let found = unsafe {
-            evf_call(
-                self.0,
-                ptr::from_ref(path) as usize,
-                root as usize,
-                start as usize,
-                buffer.len(),
-            )
-        } as *mut u8;
-        if found.is_null() {
-            return Ok(None);
-        }
-        let found = kernel::error::from_err_ptr(found)?;
-        Ok(Some(found as usize - start as usize))
     }
 
     /// `int force_sig_seccomp(int syscall, int reason, bool force_coredump)` on this function.
@@ -161,13 +124,6 @@ impl Function {
         // SAFETY: `symbol::Functions::find` gives the address of `ptrace_notify` to this call and no other. Called from the hook in the syscall
         // entry, where seccomp does the same: in process context, without locks.
         unsafe { evf_call(self.0, code as usize, usize::from(message), 0, 0) };
-    }
-
-    /// `void security_task_free(struct task_struct *task)` on this function.
-    pub(crate) fn security_task_free(self, task: Task) {
-        // SAFETY: `symbol::Functions::find` gives the address of `security_task_free` to this call and no other; the task is one whose
-        // security_task_alloc has just succeeded and of which the caller, copy_process, will hear that it has failed.
-        unsafe { evf_call(self.0, task.as_ptr() as usize, 0, 0, 0) };
     }
 }
 

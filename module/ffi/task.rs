@@ -7,9 +7,6 @@ use kernel::bindings;
 use kernel::prelude::*;
 use kernel::sync::rcu;
 
-/// `EVF_MARK_BIT` of shim.h.
-const MARK_BIT: u32 = 63;
-
 extern "C" {
     fn evf_other_threads(threads: *mut *mut c_void, max: u32, workers_only: bool) -> u32;
     fn evf_traces(task: *mut c_void) -> bool;
@@ -41,14 +38,6 @@ impl Task {
 
     pub(crate) fn as_ptr(self) -> *mut bindings::task_struct {
         self.0.as_ptr()
-    }
-
-    /// Whether the task has the mark: it has, or is about to have, a domain.
-    pub(crate) fn has_mark(self) -> bool {
-        // SAFETY: The task is valid; the word of another task may change under us, a torn read is not possible.
-        let work =
-            unsafe { ptr::addr_of!((*self.as_ptr()).thread_info.syscall_work).read_volatile() };
-        work >> MARK_BIT & 1 != 0
     }
 
     /// Whether `look` holds for every thread of the task's process, and for the task itself should it have left that already.

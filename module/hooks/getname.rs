@@ -79,17 +79,15 @@ fn judge(name: Filename, origin: u32, flags: u32) -> *mut bindings::filename {
         // The copy failed; that error stands.
         return name.0;
     };
-    let mut nr = 0;
     let decision = event::ask(Event::VfsGetname, |domain| {
-        let mut words = ffi::record_words::<WORDS>();
-        nr = words.0[0];
+        let mut words = ffi::record_words::<WORDS>(domain.reads_words(Event::VfsGetname));
         words.0[ORIGIN] = origin;
         words.0[FLAGS] = flags;
         words.0[PATH_LEN] = path.len() as u32;
         event::decide(domain, Event::VfsGetname, &words.0, &[path])
     });
     match decision.map_or(Ok(()), |decision| {
-        enforce::refusable(decision, Event::VfsGetname, nr)
+        enforce::refusable(decision, Event::VfsGetname)
     }) {
         Ok(()) => name.0,
         Err(errno) => {

@@ -12,6 +12,7 @@ use crate::ffi::{Answer, Place};
 use crate::object::{self, Deed};
 
 pub(super) use lookup::LOOKUP;
+pub(super) use open::AS_PATH;
 pub(super) use places::changed_directory;
 
 /// All functions that share a trampoline, by room.

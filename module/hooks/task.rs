@@ -7,7 +7,6 @@ use kernel::prelude::*;
 
 use crate::attach::{AttachPoint, Hook, Need};
 use crate::ffi::{self, Answer, Task, Trampoline};
-use crate::symbol::Functions;
 use crate::task;
 
 extern "C" {
@@ -36,8 +35,8 @@ pub(super) const FREE: AttachPoint = AttachPoint {
 
 /// int security_task_alloc(struct task_struct *task, u64 clone_flags), after it has returned, called by a task with the mark.
 ///
-/// Every way of making a task comes here, io_uring's threads included. Judged after the original, because if that fails nobody calls
-/// security_task_free; if we fail behind it, we call it.
+/// Every way of making a task comes here, io_uring's threads included. After the original, because if that fails nobody calls security_task_free for
+/// the child.
 #[no_mangle]
 extern "C" fn evf_on_task_alloc(
     result: c_int,
@@ -53,12 +52,7 @@ extern "C" fn evf_on_task_alloc(
     };
     match task::inherit(child) {
         Ok(()) => 0,
-        Err(error) => {
-            if let Some(functions) = Functions::get() {
-                functions.security_task_free.security_task_free(child);
-            }
-            error.to_errno() as isize
-        }
+        Err(error) => error.to_errno() as isize,
     }
 }
 

@@ -6,15 +6,26 @@
 use filters::event::Event;
 use filters::object::step;
 use kernel::bindings;
+use kernel::prelude::*;
 
 use super::pick;
-use crate::attach::Hook;
-use crate::ffi::{self, Answer, Arguments, Place};
+use crate::attach::{AttachPoint, Hook, Need};
+use crate::ffi::{self, Answer, Arguments, Place, Trampoline};
 use crate::object::{self, Deed};
 
+extern "C" {
+    fn evf_tramp_inode_permission();
+}
+
 /// Needed by `vfs.pick` too: it is where a working directory is chosen.
-pub(super) const PERMISSION: &[Hook] =
-    &[Hook::shared(c"security_inode_permission", permission_asked)];
+pub(super) const PERMISSION: AttachPoint = AttachPoint {
+    hooks: &[Hook::own(c"security_inode_permission")],
+    trampoline: Trampoline(evf_tramp_inode_permission),
+    needed_by: Need::events(&[Event::VfsPick, Event::VfsWalk]),
+};
+
+/// `EVF_VFS_WALK` of shim.h.
+const _: () = assert!(1 << Event::VfsWalk.number() == 8);
 
 pub(super) const HOOKS: &[Hook] = &[
     Hook::shared(c"security_inode_follow_link", link_followed),
@@ -27,16 +38,17 @@ const MAY_CHDIR: u32 = 0x40;
 const MAY_NOT_BLOCK: u32 = 0x80;
 
 /// int security_inode_permission(struct inode *inode, int mask): looking a name up in a directory asks for MAY_EXEC and nothing else, while a walk stands there.
-fn permission_asked(arguments: &Arguments) -> Answer {
-    let mask = arguments.number(1);
+#[no_mangle]
+extern "C" fn evf_on_inode_permission(inode: *mut c_void, mask: u32) -> Answer {
     if mask & MAY_CHDIR != 0 {
-        return pick::changed_directory(arguments);
+        // SAFETY: The argument of the hooked function.
+        return unsafe { pick::changed_directory(inode) };
     }
     if mask & !MAY_NOT_BLOCK != MAY_EXEC {
         return Answer::CONTINUE;
     }
-    // SAFETY: As the function is declared.
-    let place = unsafe { Place::searched(arguments.pointer(0)) };
+    // SAFETY: As above.
+    let place = unsafe { Place::searched(inode) };
     walk(step::SEARCH, place, mask & MAY_NOT_BLOCK == 0)
 }
 

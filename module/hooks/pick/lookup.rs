@@ -36,11 +36,13 @@ const X32: u32 = 0x4000_0000;
 
 /// Whether the call in progress changes mounts, or makes one, where the name leads.
 fn is_for_mounts() -> bool {
-    let call = ffi::record_words::<16>().0;
-    match call[0] & !X32 {
+    match ffi::system_call() & !X32 {
         FSPICK | MOUNT_SETATTR | OPEN_TREE_ATTR => true,
         // The third argument has the flags.
-        OPEN_TREE => call[8] & (OPEN_TREE_CLONE | OPEN_TREE_NAMESPACE) != 0,
+        OPEN_TREE => {
+            let call = ffi::record_words::<16>(u32::MAX).0;
+            call[8] & (OPEN_TREE_CLONE | OPEN_TREE_NAMESPACE) != 0
+        }
         _ => false,
     }
 }

@@ -2,16 +2,27 @@
 //! Opening, executing and mapping.
 #![allow(unsafe_code)]
 
+use filters::event::Event;
 use filters::object::{access, action};
+use kernel::bindings;
 
 use super::{answer, simple};
-use crate::attach::Hook;
-use crate::ffi::{self, Answer, Arguments, File, Place};
+use crate::attach::{AttachPoint, Hook, Need};
+use crate::ffi::{self, Answer, Arguments, File, Place, Trampoline};
 use crate::object::Deed;
+
+extern "C" {
+    fn evf_tramp_vfs_open();
+}
+
+pub(in super::super) const AS_PATH: AttachPoint = AttachPoint {
+    hooks: &[Hook::own(c"vfs_open")],
+    trampoline: Trampoline(evf_tramp_vfs_open),
+    needed_by: Need::events(&[Event::VfsPick]),
+};
 
 pub(super) const HOOKS: &[Hook] = &[
     Hook::shared(c"security_file_open", opened),
-    Hook::shared(c"vfs_open", opened_as_path),
     Hook::shared(c"security_bprm_check", executed),
     Hook::shared(c"security_mmap_file", mapped),
     Hook::shared(c"security_file_mprotect", reprotected),
@@ -43,20 +54,15 @@ fn opened(arguments: &Arguments) -> Answer {
     }
 }
 
-/// int vfs_open(const struct path *path, struct file *file): descriptors for a mere place pass `security_file_open` by.
-fn opened_as_path(arguments: &Arguments) -> Answer {
-    // SAFETY: As the function is declared. The file does not know its path yet.
-    let (path, file) = unsafe { (arguments.path(0), arguments.file(1)) };
-    match file {
-        Some(file) if file.access().access & access::PATH != 0 => {
-            let place = path.map(|path| Deed {
-                access: access::PATH,
-                ..Deed::pick(action::OPEN, path)
-            });
-            answer(place)
-        }
-        _ => Answer::CONTINUE,
-    }
+/// int vfs_open(const struct path *path, struct file *file), for `O_PATH`: descriptors for a mere place pass `security_file_open` by.
+#[no_mangle]
+extern "C" fn evf_on_vfs_open(path: *const bindings::path) -> Answer {
+    // SAFETY: The argument of the hooked function. The file does not know its path yet.
+    let path = unsafe { Place::of_path(path) };
+    answer(path.map(|path| Deed {
+        access: access::PATH,
+        ..Deed::pick(action::OPEN, path)
+    }))
 }
 
 /// int security_bprm_check(struct linux_binprm *bprm): for the program, and again for the interpreter of a script.

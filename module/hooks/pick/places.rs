@@ -3,6 +3,7 @@
 #![allow(unsafe_code)]
 
 use filters::object::{action, flag};
+use kernel::prelude::*;
 
 use super::{answer, simple};
 use crate::attach::Hook;
@@ -25,9 +26,13 @@ pub(super) const HOOKS: &[Hook] = &[
 
 /// The directory with this inode becomes the caller's working directory: chdir, fchdir, and on their way chroot and fchroot. Part of
 /// int security_inode_permission(struct inode *inode, int mask), for MAY_CHDIR.
-pub(in super::super) fn changed_directory(arguments: &Arguments) -> Answer {
-    // SAFETY: As the function is declared; those who ask for MAY_CHDIR may sleep. A directory has one name.
-    let name = unsafe { Name::of_inode(arguments.pointer(0)) };
+///
+/// # Safety
+///
+/// `inode` must be its argument.
+pub(in super::super) unsafe fn changed_directory(inode: *mut c_void) -> Answer {
+    // SAFETY: Required of the caller; those who ask for MAY_CHDIR may sleep. A directory has one name.
+    let name = unsafe { Name::of_inode(inode) };
     simple(action::CHDIR, name.as_ref().and_then(Name::place))
 }
 

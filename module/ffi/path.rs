@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The path of an object, and the room that it takes.
+
+use core::mem::MaybeUninit;
+
+use kernel::alloc::flags::__GFP_NOWARN;
+use kernel::bindings;
+use kernel::prelude::*;
+
+use super::{Place, Root};
+use crate::symbol::Functions;
+
+extern "C" {
+    fn evf_path(
+        mnt: *const bindings::vfsmount,
+        dentry: *const bindings::dentry,
+        root: *const bindings::path,
+        buffer: *mut c_void,
+        bytes: u32,
+        mounts: *mut c_void,
+    ) -> i32;
+}
+
+/// `EVF_PATH_MARGIN` of shim.h.
+const MARGIN: usize = 8;
+/// Bytes of a path for which there is always room: nearly all are shorter.
+const SHORT: usize = 248;
+/// Bytes of the longest path: `PATH_MAX` without its NUL.
+const LONG: usize = 4095;
+
+type Room<const N: usize> = [MaybeUninit<u8>; N];
+
+/// Why there is no path.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NoPath {
+    /// None leads from the root to the object.
+    Unreachable,
+    /// It is longer than any that the kernel takes.
+    TooLong,
+    /// It is longer than the room there is; [`PathText::make_room`] makes more.
+    NoRoom,
+}
+
+/// A path, once it is found.
+pub(crate) struct PathText {
+    short: Room<{ SHORT + MARGIN }>,
+    long: Option<KBox<Room<{ LONG + MARGIN }>>>,
+    /// INVARIANT: From here to the end, without the margin, the room that is in use holds the path. At most the length of that.
+    begin: usize,
+}
+
+impl PathText {
+    /// Nothing yet.
+    pub(crate) const fn new() -> PathText {
+        PathText {
+            short: [MaybeUninit::uninit(); SHORT + MARGIN],
+            long: None,
+            begin: SHORT,
+        }
+    }
+
+    /// Finds the path from `root` to the object at `place`.
+    ///
+    /// # Errors
+    ///
+    /// See [`NoPath`].
+    pub(crate) fn find(&mut self, place: &Place<'_>, root: &Root) -> Result<(), NoPath> {
+        let (mnt, dentry) = place.parts();
+        let functions = Functions::get().ok_or(NoPath::Unreachable)?;
+        if mnt.is_null() {
+            return Err(NoPath::Unreachable);
+        }
+        let (buffer, bytes, full) = match &mut self.long {
+            Some(long) => (long.as_mut_ptr(), LONG, NoPath::TooLong),
+            None => (self.short.as_mut_ptr(), SHORT, NoPath::NoRoom),
+        };
+        // INVARIANT: An empty path, should none be found.
+        self.begin = bytes;
+        // SAFETY: Invariant of `Place`; the root is held; the buffer has the margin behind `bytes`; the lock is the kernel's `mount_lock`.
+        let begin = unsafe {
+            evf_path(
+                mnt,
+                dentry,
+                root.path(),
+                buffer.cast(),
+                bytes as u32,
+                functions.mount_lock.as_data(),
+            )
+        };
+        match usize::try_from(begin) {
+            Ok(begin) => {
+                // INVARIANT: `evf_path` has written what lies behind.
+                self.begin = begin.min(bytes);
+                Ok(())
+            }
+            Err(_) if begin == ENAMETOOLONG.to_errno() => Err(full),
+            Err(_) => Err(NoPath::Unreachable),
+        }
+    }
+
+    /// Makes room for the longest path, if there is none yet.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub(crate) fn make_room(&mut self, may_sleep: bool) -> Result {
+        if self.long.is_none() {
+            let flags = if may_sleep {
+                GFP_KERNEL
+            } else {
+                GFP_NOWAIT | __GFP_NOWARN
+            };
+            let long = KBox::<Room<{ LONG + MARGIN }>>::new_uninit(flags)?;
+            // INVARIANT: An empty path.
+            self.begin = LONG;
+            // SAFETY: Bytes that may be anything need no initial value.
+            self.long = Some(unsafe { long.assume_init() });
+        }
+        Ok(())
+    }
+
+    /// The path that was found last; empty if none was.
+    pub(crate) fn text(&self) -> &[u8] {
+        let room = match &self.long {
+            Some(long) => long.get(self.begin..LONG),
+            None => self.short.get(self.begin..SHORT),
+        };
+        // SAFETY: Invariant of the type.
+        room.map_or(b"", |room| unsafe {
+            &*(core::ptr::from_ref(room) as *const [u8])
+        })
+    }
+}

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Where trampoline.S finds what in the kernel's structs: compiled to assembler, from which Kbuild makes offsets.h. */
+#include <linux/fs.h>
+#include <linux/kbuild.h>
+#include <linux/sched.h>
+#include <asm/ptrace.h>
+#include <asm/thread_info.h>
+
+int main(void)
+{
+	OFFSET(EVF_SYSCALL_WORK, task_struct, thread_info.syscall_work);
+	OFFSET(EVF_STATUS, task_struct, thread_info.status);
+	OFFSET(EVF_STACK, task_struct, stack);
+	OFFSET(EVF_SECCOMP_MODE, task_struct, seccomp.mode);
+	DEFINE(EVF_COMPAT, TS_COMPAT);
+	OFFSET(EVF_FILE_FLAGS, file, f_flags);
+	DEFINE(EVF_O_PATH, O_PATH);
+	DEFINE(EVF_MAY_CHDIR, MAY_CHDIR);
+	/* From the lowest address of a task's kernel stack to the number of its system call. */
+	DEFINE(EVF_STACK_NR, THREAD_SIZE - TOP_OF_KERNEL_STACK_PADDING - sizeof(struct pt_regs) + offsetof(struct pt_regs, orig_ax));
+	return 0;
+}
