@@ -22,6 +22,7 @@ pub mod insn;
 #[cfg(feature = "lang")]
 pub mod lang;
 pub mod limits;
+pub mod native;
 pub mod object;
 pub mod policy;
 pub mod program;

@@ -127,6 +127,13 @@ impl<'a> Record<'a> {
         self.words.get((offset >> 2) as usize).copied()
     }
 
+    /// Its words, as many as the schema of `event` says; `None` if it is a record of another event, or one of which only the number is known.
+    pub(crate) fn words_of(&self, event: Event) -> Option<&'a [u32]> {
+        let bytes = self.words.len().checked_mul(4)?;
+        let whole = self.event == event && bytes == event.schema().record_bytes as usize;
+        whole.then_some(self.words)
+    }
+
     /// The ids of the caller.
     pub(crate) const fn caller(&self) -> Option<Caller> {
         self.caller

@@ -4,6 +4,7 @@
 //! The program counter only grows, so a run takes at most as many steps as the program has instructions. Whatever the verifier rules out and
 //! nevertheless happens ends in [`Verdict::KILL_PROCESS`].
 
+use crate::event::Event;
 use crate::insn::*;
 use crate::limits::SCRATCH_WORDS;
 use crate::program::Program;
@@ -23,8 +24,8 @@ pub struct Outcome {
 pub fn run(program: &Program<'_>, record: &Record<'_>) -> Outcome {
     let mut machine = Machine::new();
     let verdict = match machine.run(program, record) {
-        Ok(raw) => possible(program, raw),
-        Err(Stop::Refused(errno)) => possible(program, Verdict::errno(errno).raw()),
+        Ok(raw) => possible(program.event(), raw),
+        Err(Stop::Refused(errno)) => possible(program.event(), Verdict::errno(errno).raw()),
         Err(Stop::Malformed) => Verdict::KILL_PROCESS,
     };
     let insn = machine.pc.saturating_sub(1);
@@ -35,13 +36,13 @@ pub fn run(program: &Program<'_>, record: &Record<'_>) -> Outcome {
 pub fn run_by_number(program: &Program<'_>, nr: u32, arch: u32) -> Option<Verdict> {
     let head = [nr, arch];
     let raw = Machine::new().run(program, &Record::of_number(&head));
-    raw.ok().map(|raw| possible(program, raw))
+    raw.ok().map(|raw| possible(program.event(), raw))
 }
 
 /// A computed verdict that the event cannot carry out kills: a policy that asks for the impossible must not be allowed to mean "allow".
-fn possible(program: &Program<'_>, raw: u32) -> Verdict {
+pub(crate) fn possible(event: Event, raw: u32) -> Verdict {
     let verdict = Verdict::from_raw(raw);
-    let schema = program.event().schema();
+    let schema = event.schema();
     if !schema.actions.contains(verdict.action()) {
         return Verdict::KILL_PROCESS;
     }
@@ -123,15 +124,10 @@ impl Machine {
     }
 
     fn load(&self, program: &Program<'_>, record: &Record<'_>, insn: Insn) -> Result<u32, Stop> {
-        let loaded = if insn.code == SMATCH {
-            let table = program.table(insn.index()).ok_or(Stop::Malformed)?;
-            record.look(insn.field(), |field| table.lookup(field))?
-        } else if insn.code == LD | ABS {
-            record.word(insn.k)
-        } else {
-            self.load_common(record, insn, LD)
-        };
-        loaded.ok_or(Stop::Malformed)
+        if matches!(insn.code, SMATCH | LD_ABS) {
+            return load(program, record, insn);
+        }
+        self.load_common(record, insn, LD).ok_or(Stop::Malformed)
     }
 
     fn load_x(&self, record: &Record<'_>, insn: Insn) -> Option<u32> {
@@ -182,16 +178,7 @@ impl Machine {
         insn: Insn,
     ) -> Result<bool, Stop> {
         if insn.code & EXTENSION != 0 {
-            let constant = program.string(insn.index()).ok_or(Stop::Malformed)?;
-            let holds = record.look(insn.field(), |field| match insn.code {
-                SEQ => Some(field == constant),
-                SPREFIX => Some(field.starts_with(constant)),
-                SSUFFIX => Some(field.ends_with(constant)),
-                SCONTAINS => Some(contains(field, constant)),
-                SUNDER => Some(under(field, constant)),
-                _ => None,
-            })?;
-            return holds.ok_or(Stop::Malformed);
+            return string_holds(program, record, insn);
         }
         let a = self.a;
         let operand = if insn.code & X == 0 { insn.k } else { self.x };
@@ -203,6 +190,39 @@ impl Machine {
             _ => Err(Stop::Malformed),
         }
     }
+}
+
+const LD_ABS: u16 = LD | ABS;
+
+/// What a load from the record yields: a word, or the value that a table gives to a string.
+pub(crate) fn load(program: &Program<'_>, record: &Record<'_>, insn: Insn) -> Result<u32, Stop> {
+    let loaded = match insn.code {
+        SMATCH => {
+            let table = program.table(insn.index()).ok_or(Stop::Malformed)?;
+            record.look(insn.field(), |field| table.lookup(field))?
+        }
+        LD_ABS => record.word(insn.k),
+        _ => None,
+    };
+    loaded.ok_or(Stop::Malformed)
+}
+
+/// Whether a string jump is taken.
+pub(crate) fn string_holds(
+    program: &Program<'_>,
+    record: &Record<'_>,
+    insn: Insn,
+) -> Result<bool, Stop> {
+    let constant = program.string(insn.index()).ok_or(Stop::Malformed)?;
+    let holds = record.look(insn.field(), |field| match insn.code {
+        SEQ => Some(field == constant),
+        SPREFIX => Some(field.starts_with(constant)),
+        SSUFFIX => Some(field.ends_with(constant)),
+        SCONTAINS => Some(contains(field, constant)),
+        SUNDER => Some(under(field, constant)),
+        _ => None,
+    })?;
+    holds.ok_or(Stop::Malformed)
 }
 
 /// Whether `needle` occurs in `field`. The empty string occurs in every string.
