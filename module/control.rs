@@ -12,12 +12,12 @@ use filters::refusal::Refusal;
 use kernel::prelude::*;
 use kernel::uaccess::{UserPtr, UserSlice};
 use uapi::control::{
-    Info, Load, RestrictSelf, ABI_VERSION, IOC_INFO, IOC_LOAD, IOC_RESTRICT_SELF, RESTRICT_AT_EXEC,
-    RESTRICT_STRICT, RESTRICT_TSYNC, SECURITY_SEQUENCE,
+    Info, Load, RestrictSelf, ABI_VERSION, IOC_INFO, IOC_LOAD, IOC_RESTRICT_SELF, LOAD_INTERPRETED,
+    RESTRICT_AT_EXEC, RESTRICT_STRICT, RESTRICT_TSYNC, SECURITY_SEQUENCE,
 };
 
 use crate::ffi::{self, Task};
-use crate::filter::{Filter, LoadError};
+use crate::filter::{self, Filter, LoadError};
 use crate::task::{self, Obstacle, Whom};
 
 /// The largest argument struct that a future version may send.
@@ -65,10 +65,12 @@ fn info(arg: UserPtr) -> Result<isize> {
         max_insns: MAX_INSNS as u32,
         max_image: MAX_IMAGE_BYTES as u32,
         max_stack_cost: MAX_STACK_COST,
+        native_layers: task::native_layers(Task::current()) as u32,
+        native: u32::from(filter::natives_serve()),
     };
     let mut bytes = [0; size_of::<Info>()];
     let mut at = 0;
-    let fields: [&[u8]; 9] = [
+    let fields: [&[u8]; 11] = [
         &info.size.to_ne_bytes(),
         &info.abi.to_ne_bytes(),
         &info.security_sequence.to_ne_bytes(),
@@ -78,6 +80,8 @@ fn info(arg: UserPtr) -> Result<isize> {
         &info.max_insns.to_ne_bytes(),
         &info.max_image.to_ne_bytes(),
         &info.max_stack_cost.to_ne_bytes(),
+        &info.native_layers.to_ne_bytes(),
+        &info.native.to_ne_bytes(),
     ];
     for field in fields {
         bytes[at..at + field.len()].copy_from_slice(field);
@@ -99,12 +103,13 @@ fn load(arg: UserPtr) -> Result<isize> {
         message_len: argument.u32(20),
         message: argument.u64(24),
     };
-    if load.flags != 0 {
+    if load.flags & !LOAD_INTERPRETED != 0 {
         return Err(EOPNOTSUPP);
     }
     match Filter::load(
         UserPtr::from_addr(load.image as usize),
         load.image_len as usize,
+        load.flags & LOAD_INTERPRETED != 0,
     ) {
         Ok(filter) => ffi::filter_fd(filter).map(|fd| fd as isize),
         Err(LoadError::Kernel(error)) => Err(error),

@@ -9,12 +9,12 @@ use filters::event::Event;
 use filters::record::Record;
 use filters::scope::Scopes;
 use filters::stack::{Decision, PushError, Stack};
-use filters::verdict::Verdict;
+use filters::verdict::{Verdict, ACTION_MASK};
 use kernel::prelude::*;
 use kernel::sync::Arc;
 
-use crate::ffi::{DomainRef, ModulePin, Root};
-use crate::filter::{Filter, FilterLayer};
+use crate::ffi::{DomainRef, ModulePin, Native, Root};
+use crate::filter::{native_workspace, Filter, FilterLayer};
 
 /// See the module's documentation.
 #[repr(C)]
@@ -28,11 +28,18 @@ pub(crate) struct Domain {
     asks_for_caller: u32,
     /// By event number, and in each bit by word of the record: some program for it may read that word.
     reads_words: [u32; Event::COUNT],
+    /// What judges system calls if it is a single layer.
+    only: Option<Arc<Filter>>,
+    /// The programs for system calls of all layers as one, which says whether all of them allow a call. Without it, or if it says no, layer after layer is asked.
+    merged: Option<Native>,
     /// Takes the place of this domain when the task's next exec has succeeded. It has all layers that this one has.
     at_exec: Option<DomainRef>,
     /// While a task has a domain the module must stay: its mark would lead into freed text.
     _pin: ModulePin,
 }
+
+/// Instructions of all layers together that are made into one program. More would make pushing a layer slow.
+const MAX_MERGED: usize = 4096;
 
 /// `EVF_DOMAIN_EVENTS` of shim.h.
 const _: () = assert!(core::mem::offset_of!(Domain, events) == 2048);
@@ -94,11 +101,40 @@ impl Domain {
             stack: Stack::new(),
             asks_for_caller: 0,
             reads_words: [0; Event::COUNT],
+            only: None,
+            merged: None,
             at_exec: None,
             _pin: ModulePin::new(),
         }? Error))?;
-        finish(domain.get_mut().ok_or(EINVAL)?)?;
+        let alone = domain.get_mut().ok_or(EINVAL)?;
+        finish(alone)?;
+        alone.merge();
         Ok(domain)
+    }
+
+    /// Makes one of the programs for system calls, if there are several and they are not too long.
+    fn merge(&mut self) {
+        let filters = self.stack.layers().iter().map(|layer| &layer.filter);
+        let mut judging =
+            filters.filter(|filter| filter.policy().program(Event::SyscallEnter).is_some());
+        let programs = judging
+            .clone()
+            .filter_map(|filter| filter.policy().program(Event::SyscallEnter));
+        let length: usize = programs.clone().map(|program| program.len()).sum();
+        let native = judging
+            .clone()
+            .all(|filter| filter.native(Event::SyscallEnter).is_some());
+        match programs.clone().count() {
+            0 => {}
+            1 => self.only = judging.next().cloned(),
+            _ if native && length <= MAX_MERGED => {
+                // Without memory, layer after layer is asked.
+                self.merged = native_workspace().ok().and_then(|mut workspace| {
+                    Native::compile(Event::SyscallEnter, programs, &mut workspace)
+                });
+            }
+            _ => {}
+        }
     }
 
     /// Takes over what judges now in `other`.
@@ -154,6 +190,29 @@ impl Domain {
     /// The verdict of all layers on every system call with this number; `None` if it depends on more.
     pub(crate) fn by_number(&self, nr: u32, arch: u32) -> Option<Verdict> {
         by_number::verdict(&self.by_number, nr, arch)
+    }
+
+    /// Whether it has been found out, in the shortest way there is, that all layers allow the system call that `record` describes.
+    pub(crate) fn allows(&self, record: &Record<'_>) -> bool {
+        let native = match &self.only {
+            Some(filter) => filter.native(Event::SyscallEnter),
+            None => self.merged.as_ref(),
+        };
+        let policy = self
+            .stack
+            .layers()
+            .first()
+            .map(|layer| layer.filter.policy());
+        native
+            .zip(policy)
+            .and_then(|(native, policy)| native.run(policy, record))
+            .is_some_and(|raw| raw & ACTION_MASK == Verdict::ALLOW.raw())
+    }
+
+    /// How many layers run as machine code.
+    pub(crate) fn native_layers(&self) -> usize {
+        let native = |layer: &&FilterLayer| layer.filter.is_native();
+        self.stack.layers().iter().filter(native).count()
     }
 
     /// The verdict of all layers. Takes no lock, allocates nothing, does not sleep.

@@ -4,6 +4,7 @@
 use filters::by_number::{self, Places};
 use filters::event::Event;
 use filters::limits::MAX_IMAGE_BYTES;
+use filters::native;
 use filters::policy::{Policy, Workspace};
 use filters::record::Record;
 use filters::refusal::Refusal;
@@ -16,12 +17,14 @@ use kernel::sync::Arc;
 use kernel::uaccess::{UserPtr, UserSlice};
 
 use crate::attach::{self, Need};
-use crate::ffi::Root;
+use crate::ffi::{Native, Root};
 
 /// A loaded filter. Never changes; who holds a reference may judge by it.
 pub(crate) struct Filter {
     policy: Policy<KVVec<u8>>,
     by_number: KBox<Places>,
+    /// By event number: the program as machine code. Without it the interpreter serves.
+    natives: [Option<Native>; Event::COUNT],
 }
 
 /// Why a filter was not loaded.
@@ -52,7 +55,13 @@ impl From<Refusal> for LoadError {
 
 impl Filter {
     /// Copies an image from user memory, once, and verifies the copy. The memory is charged to the caller.
-    pub(crate) fn load(image: UserPtr, len: usize) -> Result<Arc<Filter>, LoadError> {
+    ///
+    /// If it is to be `interpreted`, it is not compiled.
+    pub(crate) fn load(
+        image: UserPtr,
+        len: usize,
+        interpreted: bool,
+    ) -> Result<Arc<Filter>, LoadError> {
         if len > MAX_IMAGE_BYTES {
             // The verifier would say the same, but only after 4 GiB were copied.
             return Err(LoadError::Kernel(Error::from_errno(
@@ -61,7 +70,7 @@ impl Filter {
         }
         let mut bytes = KVVec::with_capacity(len, GFP_KERNEL_ACCOUNT)?;
         UserSlice::new(image, len).read_all(&mut bytes, GFP_KERNEL_ACCOUNT)?;
-        Filter::verified(bytes)
+        Filter::verified(bytes, interpreted)
     }
 
     /// The strict filter, which needs no policy from user space.
@@ -72,14 +81,14 @@ impl Filter {
     pub(crate) fn strict() -> Result<Arc<Filter>> {
         let mut bytes = KVVec::new();
         bytes.extend_from_slice(&strict::image(), GFP_KERNEL_ACCOUNT)?;
-        Filter::verified(bytes).map_err(|error| match error {
+        Filter::verified(bytes, false).map_err(|error| match error {
             LoadError::Kernel(error) => error,
             // Tests of `filters` rule it out; without a filter there is no restriction to speak of.
             LoadError::Refused(_) => EINVAL,
         })
     }
 
-    fn verified(image: KVVec<u8>) -> Result<Arc<Filter>, LoadError> {
+    fn verified(image: KVVec<u8>, interpreted: bool) -> Result<Arc<Filter>, LoadError> {
         let mut workspace = KBox::<Workspace>::init(pin_init::init_zeroed(), GFP_KERNEL_ACCOUNT)?;
         let policy = Policy::verify(image, &mut workspace)?;
         let events = Event::ALL
@@ -90,7 +99,17 @@ impl Filter {
         attach::need(Need::of(bits, policy.scopes()))?;
         let mut by_number = KBox::<Places>::init(pin_init::init_zeroed(), GFP_KERNEL_ACCOUNT)?;
         by_number::decide(policy.program(Event::SyscallEnter).as_ref(), &mut by_number);
-        Ok(Arc::new(Filter { policy, by_number }, GFP_KERNEL_ACCOUNT)?)
+        let natives = if interpreted {
+            [const { None }; Event::COUNT]
+        } else {
+            compiled(&policy)
+        };
+        let filter = Filter {
+            policy,
+            by_number,
+            natives,
+        };
+        Ok(Arc::new(filter, GFP_KERNEL_ACCOUNT)?)
     }
 
     /// The policy.
@@ -98,10 +117,60 @@ impl Filter {
         &self.policy
     }
 
+    /// The verdict on `record`, or `None` if there is no program for the event.
+    pub(crate) fn judge(&self, record: &Record<'_>) -> Option<Verdict> {
+        let event = record.event();
+        let native = self.native(event);
+        match native.and_then(|native| native.run(&self.policy, record)) {
+            Some(raw) => Some(native::verdict(event, raw)),
+            None => self.policy.judge(record),
+        }
+    }
+
+    /// The program for `event` as machine code, if there is one and it has been compiled.
+    pub(crate) fn native(&self, event: Event) -> Option<&Native> {
+        self.natives.get(event.number() as usize)?.as_ref()
+    }
+
+    /// Whether all its programs are machine code.
+    pub(crate) fn is_native(&self) -> bool {
+        Event::ALL
+            .into_iter()
+            .all(|event| self.policy.program(event).is_none() || self.native(event).is_some())
+    }
+
     /// What it decides about a system call by its number alone.
     pub(crate) fn by_number(&self) -> &Places {
         &self.by_number
     }
+}
+
+/// The programs of `policy` as machine code, as far as they can be compiled.
+fn compiled(policy: &Policy<KVVec<u8>>) -> [Option<Native>; Event::COUNT] {
+    let mut natives = [const { None }; Event::COUNT];
+    // Without room to work in, the interpreter serves.
+    if let Ok(mut workspace) = native_workspace() {
+        for (event, native) in Event::ALL.into_iter().zip(&mut natives) {
+            *native = policy.program(event).and_then(|program| {
+                Native::compile(event, core::iter::once(program), &mut workspace)
+            });
+        }
+    }
+    natives
+}
+
+/// Room to compile in.
+///
+/// # Errors
+///
+/// `ENOMEM`.
+pub(crate) fn native_workspace() -> Result<KVBox<native::Workspace>> {
+    KVBox::init(pin_init::init_zeroed(), GFP_KERNEL_ACCOUNT)
+}
+
+/// Whether filters that are loaded now become machine code.
+pub(crate) fn natives_serve() -> bool {
+    Filter::strict().is_ok_and(|filter| filter.is_native())
 }
 
 /// A filter as a layer of a stack.
@@ -121,9 +190,7 @@ impl FilterLayer {
 
 impl Layer for FilterLayer {
     fn judge(&self, record: &Record<'_>) -> Option<Verdict> {
-        self.filter
-            .policy
-            .judge(&record.seen_from(self.root.view()))
+        self.filter.judge(&record.seen_from(self.root.view()))
     }
 
     fn cost(&self, event: Event) -> u32 {

@@ -23,6 +23,8 @@
 #include <linux/seqlock_types.h>
 #include <linux/types.h>
 
+struct bpf_insn;
+struct bpf_prog;
 struct dentry;
 struct evf_root;
 struct evf_slot;
@@ -95,6 +97,11 @@ unsigned long evf_symbol(const char *name);
 unsigned int evf_hooks_max(void);
 int evf_hook(unsigned int i, unsigned long *functions, unsigned int n, unsigned long trampoline);
 int evf_unhook(unsigned int i, unsigned long trampoline);
+
+/* native.c */
+struct bpf_prog *evf_native_alloc(unsigned int insns, unsigned int stack, struct bpf_insn **to);
+struct bpf_prog *evf_native_compile(struct bpf_prog *prog, unsigned int (**code)(const void *ctx, const struct bpf_insn *insns));
+long evf_native_call(unsigned long function);
 
 /* object.c */
 void evf_describe(const struct dentry *dentry, unsigned int new_mode, struct evf_attributes *to);

@@ -17,6 +17,12 @@ pub(crate) fn layers(task: Task) -> usize {
     ffi::domain_of(task, &rcu).map_or(0, |domain| domain.layers())
 }
 
+/// Number of layers on `task` that are machine code.
+pub(crate) fn native_layers(task: Task) -> usize {
+    let rcu = rcu::read_lock();
+    ffi::domain_of(task, &rcu).map_or(0, Domain::native_layers)
+}
+
 /// Whom a filter is pushed on, and when.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Whom {

@@ -61,12 +61,17 @@ struct evfilter_info {
 	uint32_t max_insns;		/* instructions of one program */
 	uint32_t max_image;		/* bytes of a policy image */
 	uint32_t max_stack_cost;	/* cost of all programs of one event */
+	uint32_t native_layers;		/* layers that run as machine code */
+	uint32_t native;		/* whether filters become machine code now */
 };
+
+/* evfilter_load.flags: run the programs in the interpreter. */
+#define EVFILTER_LOAD_INTERPRETED	1u
 
 /* Argument of EVFILTER_IOC_LOAD, which returns a filter descriptor. */
 struct evfilter_load {
 	uint32_t size;
-	uint32_t flags;
+	uint32_t flags;			/* EVFILTER_LOAD_* */
 	uint64_t image;			/* address of the policy image */
 	uint32_t image_len;
 	uint32_t message_len;		/* bytes at message, or 0 */

@@ -36,6 +36,10 @@ pub struct Info {
     pub max_image: u32,
     /// How much all programs of one event may cost together on one task, in units of a classic instruction; 0 if the module does not tell.
     pub max_stack_cost: u32,
+    /// Layers on the calling thread that the kernel's BPF compiler has made machine code of; the others run in the interpreter.
+    pub native_layers: u32,
+    /// Whether filters that are loaded now become machine code.
+    pub native: bool,
 }
 
 /// A control descriptor.
@@ -92,6 +96,8 @@ impl Control {
             max_insns: info.max_insns,
             max_image: info.max_image,
             max_stack_cost: info.max_stack_cost,
+            native_layers: info.native_layers,
+            native: info.native != 0,
         })
     }
 

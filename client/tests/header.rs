@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 use evfilter::Event;
 use uapi::control::{
     ABI_VERSION, DEVICE_PATH, IOC_INFO, IOC_LOAD, IOC_RESTRICT_SELF, Info, Load, PR_EVFILTER,
-    PR_EVFILTER_OPEN, RESTRICT_AT_EXEC, RESTRICT_STRICT, RESTRICT_TSYNC, RestrictSelf,
+    LOAD_INTERPRETED, PR_EVFILTER_OPEN, RESTRICT_AT_EXEC, RESTRICT_STRICT, RESTRICT_TSYNC, RestrictSelf,
     SECURITY_SEQUENCE_PATH,
 };
 
@@ -67,6 +67,7 @@ fn constants_and_layouts_are_those_of_uapi() -> Result<(), Box<dyn Error>> {
         ("EVFILTER_RESTRICT_TSYNC", RESTRICT_TSYNC.into()),
         ("EVFILTER_RESTRICT_STRICT", RESTRICT_STRICT.into()),
         ("EVFILTER_RESTRICT_AT_EXEC", RESTRICT_AT_EXEC.into()),
+        ("EVFILTER_LOAD_INTERPRETED", LOAD_INTERPRETED.into()),
         (
             "EVFILTER_EVENT_SYSCALL_ENTER",
             Event::SyscallEnter.number().into(),
@@ -94,7 +95,9 @@ fn constants_and_layouts_are_those_of_uapi() -> Result<(), Box<dyn Error>> {
             max_layers,
             max_insns,
             max_image,
-            max_stack_cost
+            max_stack_cost,
+            native_layers,
+            native
         ]
     );
     layout!(

@@ -42,7 +42,7 @@ pub const IOC_INFO: u32 = ioc(0);
 /// # Errors
 ///
 /// - `EINVAL`: `size` is too small, or a program is not acceptable; `E2BIG`: `size` is above 4096, or its unknown tail is not zero.
-/// - `EOPNOTSUPP`: a flag is set, or the image asks for an event that the module does not have.
+/// - `EOPNOTSUPP`: an unknown flag is set, or the image asks for an event that the module does not have.
 /// - `EBUSY`: a kernel function that the filter needs hooked is taken by somebody else; the kernel log names it.
 /// - `EMSGSIZE`: the image is larger than [`Info::max_image`]; `ENOEXEC`: it is malformed.
 /// - `EFAULT`: a bad address, the message buffer's included; `ENOMEM`: no memory, or none that the caller may be charged for; `EMFILE`: no descriptor.
@@ -80,6 +80,10 @@ pub const RESTRICT_STRICT: u32 = 2;
 /// Until then the caller is judged as before; its children inherit the intention with the rest. Not together with [`RESTRICT_TSYNC`]: an exec ends the other threads.
 pub const RESTRICT_AT_EXEC: u32 = 4;
 
+/// [`Load::flags`]: do not make machine code of the programs, but run them in the interpreter. Their verdicts are the same; this is for who wants to see that, or
+/// to measure it.
+pub const LOAD_INTERPRETED: u32 = 1;
+
 /// Answer of [`IOC_INFO`]. The caller sets `size`; the module fills the rest and sets `size` to the size it knows.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -102,6 +106,10 @@ pub struct Info {
     pub max_image: u32,
     /// How much all programs of one event may cost together on one task, in units of a classic instruction.
     pub max_stack_cost: u32,
+    /// Number of layers on the calling thread all of whose programs the kernel's BPF compiler has made machine code of; the others run in the interpreter.
+    pub native_layers: u32,
+    /// Whether filters that are loaded now become machine code: 1, or 0 if the compiler is off (`net.core.bpf_jit_enable`) or refuses.
+    pub native: u32,
 }
 
 impl Info {
@@ -115,7 +123,7 @@ impl Info {
 pub struct Load {
     /// Size of this struct in bytes.
     pub size: u32,
-    /// Must be zero.
+    /// `LOAD_*`.
     pub flags: u32,
     /// Address of the policy image.
     pub image: u64,
@@ -142,7 +150,7 @@ pub struct RestrictSelf {
 }
 
 const _: () = {
-    assert!(size_of::<Info>() == 40);
+    assert!(size_of::<Info>() == 48);
     assert!(size_of::<Load>() == 32);
     assert!(size_of::<RestrictSelf>() == 16);
     assert!(Info::MIN_SIZE == 16);

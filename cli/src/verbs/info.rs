@@ -61,6 +61,8 @@ struct Answer {
     max_insns: u32,
     max_image: u32,
     max_stack_cost: u32,
+    native_layers: u32,
+    native: bool,
 }
 
 /// The answer when there is none.
@@ -128,6 +130,8 @@ fn answer(info: &Info) -> Answer {
         max_insns: info.max_insns,
         max_image: info.max_image,
         max_stack_cost: info.max_stack_cost,
+        native_layers: info.native_layers,
+        native: info.native,
     }
 }
 
@@ -137,13 +141,19 @@ fn text(info: &Info) -> String {
          \x20 interface          version {}\n\
          \x20 security sequence  {}\n\
          \x20 events             {}\n\
-         \x20 layers here        {} of {}\n\
+         \x20 layers here        {} of {}, {} of them machine code\n\
+         \x20 filters loaded now {}\n\
          \x20 limits             {} instructions a program, {} bytes an image, cost {} an event\n",
         info.abi,
         info.security_sequence,
         info.events,
         info.layers,
         info.max_layers,
+        info.native_layers,
+        match info.native {
+            true => "become machine code",
+            false => "run in the interpreter (the kernel's BPF compiler is off: net.core.bpf_jit_enable)",
+        },
         info.max_insns,
         info.max_image,
         info.max_stack_cost,
@@ -166,6 +176,8 @@ mod tests {
             max_insns: 4096,
             max_image: 16 << 20,
             max_stack_cost: 32768,
+            native_layers: 2,
+            native: true,
         }
     }
 
@@ -187,7 +199,8 @@ evfilter is loaded
   interface          version 1
   security sequence  2
   events             syscall.enter, vfs.getname
-  layers here        3 of 64
+  layers here        3 of 64, 2 of them machine code
+  filters loaded now become machine code
   limits             4096 instructions a program, 16777216 bytes an image, cost 32768 an event
 ";
         assert_eq!(text(&info()), expected);
