@@ -22,12 +22,13 @@ use crate::workspace::Workspace;
 const TRIPLE: &str = "x86_64-unknown-linux-gnu";
 
 /// `(package, binary, place in the guest)`.
-const PROGRAMS: [(&str, &str, &str); 5] = [
+const PROGRAMS: [(&str, &str, &str); 6] = [
     ("guest-init", "guest-init", "init"),
     ("cli", "evf", "usr/bin/evf"),
     ("guest-tests", "evf-tests", "usr/bin/evf-tests"),
     ("guest-tests", "evf-escapes", "usr/bin/evf-escapes"),
     ("demo", "evf-demo", "usr/bin/evf-demo"),
+    ("bench", "evf-bench", "usr/bin/evf-bench"),
 ];
 
 /// How much is built.
@@ -35,6 +36,8 @@ const PROGRAMS: [(&str, &str, &str); 5] = [
 pub(crate) enum Scope {
     /// The module and all programs.
     All,
+    /// The module, `/init` and the measuring program. The module is in the guest, but not loaded: that is the program's affair.
+    Bench,
     /// The module and `/init`: the shortest way to a guest when only the module changed.
     Bare,
 }
@@ -44,7 +47,7 @@ impl Scope {
     fn steps(self) -> usize {
         match self {
             Self::All => 2,
-            Self::Bare => 1,
+            Self::Bench | Self::Bare => 1,
         }
     }
 }
@@ -65,7 +68,10 @@ pub(crate) fn build(
     for warning in warnings {
         eprintln!("{warning}");
     }
-    overlay.module = Some(module);
+    match scope {
+        Scope::Bench => overlay.kernel_modules.push(module),
+        Scope::All | Scope::Bare => overlay.module = Some(module),
+    }
     Ok(overlay)
 }
 
@@ -159,6 +165,15 @@ fn programs(
     match scope {
         // The library itself as well: the C examples link to it.
         Scope::All => some_programs(workspace, &PROGRAMS, &["--package", "client"], step),
+        Scope::Bench => {
+            let wanted = PROGRAMS.map(|program| {
+                ["guest-init", "bench"]
+                    .contains(&program.0)
+                    .then_some(program)
+            });
+            let wanted: Vec<_> = wanted.into_iter().flatten().collect();
+            some_programs(workspace, &wanted, &[], step)
+        }
         Scope::Bare => some_programs(workspace, &PROGRAMS[..1], &[], step),
     }
 }

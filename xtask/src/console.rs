@@ -52,6 +52,8 @@ pub(crate) enum Line<'a> {
         /// Tests that could not run.
         skipped: u32,
     },
+    /// What the measuring program has to say, as JSON.
+    Bench(&'a str),
     /// The sentinel: the command's exit status, said by init right before it powers off.
     Exit(i32),
     /// A protocol mark followed by something that is none of the above.
@@ -113,6 +115,7 @@ fn protocol(words: &str) -> Option<Line<'_>> {
                 skipped: count("skipped")?,
             }
         }
+        "bench" if rest.starts_with('{') => Line::Bench(rest.trim_end()),
         "exit" => Line::Exit(rest.trim().parse().ok()?),
         _ => return None,
     })
@@ -182,6 +185,10 @@ mod tests {
                 skipped: 2
             }
         );
+        assert_eq!(
+            read("@@evf bench {\"now\": \"x\"}\r"),
+            Line::Bench("{\"now\": \"x\"}")
+        );
         assert_eq!(read("@@evf exit 0"), Line::Exit(0));
     }
 
@@ -205,6 +212,7 @@ mod tests {
             "@@evf done passed=1 failed=0",
             "@@evf exit",
             "@@evf dance 1",
+            "@@evf bench getppid 1",
         ] {
             let expected = if line == "@@evf" {
                 Line::Text(line)

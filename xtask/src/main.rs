@@ -2,6 +2,7 @@
 
 //! The project's own tool: `cargo xtask VERB` sets up, builds, boots, tests and checks evfilter.
 
+mod bench;
 mod boot;
 mod build;
 mod buildroot;
@@ -38,6 +39,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
+use bench::BenchArgs;
 use cache::Cache;
 use qemu_test::TestArgs;
 use run::{BootArgs, BuildArgs, RunArgs};
@@ -97,6 +99,13 @@ enum Verb {
     /// A run counts as good only if the guest says so in its last line; complaints of the kernel on the console, silence
     /// past a limit or an end without that line are failures. The results also lie in target/evfilter/junit.xml.
     QemuTest(TestArgs),
+    /// Count instructions: evfilter beside seccomp, Landlock and nothing
+    ///
+    /// Boots the stock kernel under an emulator whose clock counts executed instructions, so figures repeat and a regression of one instruction is
+    /// seen. Settings are measured one after the other in the same boot, each in a process of its own.
+    ///
+    /// Example: cargo xtask bench --filter getppid
+    Bench(BenchArgs),
     /// Check formatting, lints, docs, host tests, the rules of the tree, and the module under W=1 and clippy
     ///
     /// Every step runs, even when an earlier one failed; closes with "N passed, N failed".
@@ -149,6 +158,7 @@ fn work(cli: &Cli) -> Result<ExitCode> {
         Verb::Demo(args) => demo::run(&workspace, &cache, args),
         Verb::Shell(args) => shell::run(&workspace, &cache, args),
         Verb::QemuTest(args) => qemu_test::run(&workspace, &cache, args),
+        Verb::Bench(args) => bench::run(&workspace, &cache, args),
         Verb::Check(args) => check::run(&workspace, &cache, args),
         Verb::Tidy => check::tidy_verb(&workspace),
         Verb::Tables(args) => tables::run(&workspace, &cache, args),

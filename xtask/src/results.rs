@@ -79,7 +79,12 @@ impl Results {
                 failed,
                 skipped,
             } => self.done = Some((passed, failed, skipped)),
-            Line::Exit(_) | Line::Garbled(_) | Line::Splat(_) | Line::Init | Line::Text(_) => {}
+            Line::Exit(_)
+            | Line::Bench(_)
+            | Line::Garbled(_)
+            | Line::Splat(_)
+            | Line::Init
+            | Line::Text(_) => {}
         }
     }
 

@@ -128,8 +128,8 @@ impl Prepared {
     }
 
     fn choose_accel(&self, cache: &Cache, wanted: Accel) -> Result<Accel> {
-        if wanted == Accel::Tcg {
-            return Ok(Accel::Tcg);
+        if matches!(wanted, Accel::Tcg | Accel::Counting) {
+            return Ok(wanted);
         }
         let mut overlay = self.init_only()?;
         overlay.command = vec!["/bin/busybox".to_owned(), "true".to_owned()];

@@ -8,13 +8,14 @@ use super::scan;
 use super::{Finding, Source};
 
 /// Our packages and those of ours each may depend on.
-const CRATES: [(&str, &[&str]); 8] = [
+const CRATES: [(&str, &[&str]); 9] = [
     ("uapi", &[]),
     ("filters", &[]),
     ("client", &["filters", "uapi"]),
     ("cli", &["client", "filters", "uapi"]),
     ("guest-tests", &["client", "filters", "uapi"]),
     ("demo", &["client", "filters", "uapi"]),
+    ("bench", &["client", "filters"]),
     ("xtask", &[]),
     ("guest-init", &[]),
 ];
