@@ -13,8 +13,8 @@ use filters::verdict::{Verdict, ACTION_MASK};
 use kernel::prelude::*;
 use kernel::sync::Arc;
 
-use crate::ffi::{DomainRef, ModulePin, Native, Root};
-use crate::filter::{native_workspace, Filter, FilterLayer};
+use crate::ffi::{native_workspace, DomainRef, ModulePin, Native, Root};
+use crate::filter::{Filter, FilterLayer};
 
 /// See the module's documentation.
 #[repr(C)]
@@ -114,24 +114,25 @@ impl Domain {
 
     /// Makes one of the programs for system calls, if there are several and they are not too long.
     fn merge(&mut self) {
+        let event = Event::SyscallEnter;
         let filters = self.stack.layers().iter().map(|layer| &layer.filter);
-        let mut judging =
-            filters.filter(|filter| filter.policy().program(Event::SyscallEnter).is_some());
-        let programs = judging
-            .clone()
-            .filter_map(|filter| filter.policy().program(Event::SyscallEnter));
-        let length: usize = programs.clone().map(|program| program.len()).sum();
-        let native = judging
-            .clone()
-            .all(|filter| filter.native(Event::SyscallEnter).is_some());
+        let programs = filters.clone().filter_map(|filter| filter.program(event));
+        let length: usize = programs.clone().map(|(program, _)| program.len()).sum();
+        let all_native = programs.clone().all(|(_, native)| native.is_some());
         match programs.clone().count() {
             0 => {}
-            1 => self.only = judging.next().cloned(),
-            _ if native && length <= MAX_MERGED => {
+            1 => {
+                self.only = filters
+                    .clone()
+                    .find(|filter| filter.program(event).is_some())
+                    .cloned()
+            }
+            _ if all_native && length <= MAX_MERGED => {
+                let programs = programs.map(|(program, _)| *program);
                 // Without memory, layer after layer is asked.
-                self.merged = native_workspace().ok().and_then(|mut workspace| {
-                    Native::compile(Event::SyscallEnter, programs, &mut workspace)
-                });
+                self.merged = native_workspace()
+                    .ok()
+                    .and_then(|mut workspace| Native::compile(event, programs, &mut workspace));
             }
             _ => {}
         }
@@ -193,19 +194,23 @@ impl Domain {
     }
 
     /// Whether it has been found out, in the shortest way there is, that all layers allow the system call that `record` describes.
+    #[inline]
     pub(crate) fn allows(&self, record: &Record<'_>) -> bool {
-        let native = match &self.only {
-            Some(filter) => filter.native(Event::SyscallEnter),
-            None => self.merged.as_ref(),
+        let event = Event::SyscallEnter;
+        let found = match (&self.only, &self.merged) {
+            (Some(filter), _) => filter.program(event),
+            (None, Some(merged)) => {
+                let mut filters = self.stack.layers().iter().map(|layer| &layer.filter);
+                let first = filters.find_map(|filter| filter.program(event));
+                first.map(|(program, _)| (program, Some(merged)))
+            }
+            _ => None,
         };
-        let policy = self
-            .stack
-            .layers()
-            .first()
-            .map(|layer| layer.filter.policy());
+        let Some((program, Some(native))) = found else {
+            return false;
+        };
         native
-            .zip(policy)
-            .and_then(|(native, policy)| native.run(policy, record))
+            .run(program, record)
             .is_some_and(|raw| raw & ACTION_MASK == Verdict::ALLOW.raw())
     }
 

@@ -6,25 +6,25 @@ use filters::event::Event;
 use filters::limits::MAX_IMAGE_BYTES;
 use filters::native;
 use filters::policy::{Policy, Workspace};
+use filters::program::Program;
 use filters::record::Record;
 use filters::refusal::Refusal;
 use filters::stack::Layer;
 use filters::strict;
 use filters::verdict::Verdict;
+use filters::vm;
 use kernel::alloc::AllocError;
 use kernel::prelude::*;
 use kernel::sync::Arc;
 use kernel::uaccess::{UserPtr, UserSlice};
 
 use crate::attach::{self, Need};
-use crate::ffi::{Native, Root};
+use crate::ffi::{Compiled, Native, Root};
 
 /// A loaded filter. Never changes; who holds a reference may judge by it.
 pub(crate) struct Filter {
-    policy: Policy<KVVec<u8>>,
+    compiled: Compiled,
     by_number: KBox<Places>,
-    /// By event number: the program as machine code. Without it the interpreter serves.
-    natives: [Option<Native>; Event::COUNT],
 }
 
 /// Why a filter was not loaded.
@@ -99,73 +99,53 @@ impl Filter {
         attach::need(Need::of(bits, policy.scopes()))?;
         let mut by_number = KBox::<Places>::init(pin_init::init_zeroed(), GFP_KERNEL_ACCOUNT)?;
         by_number::decide(policy.program(Event::SyscallEnter).as_ref(), &mut by_number);
-        let natives = if interpreted {
-            [const { None }; Event::COUNT]
+        let compiled = if interpreted {
+            Compiled::interpreted(policy)
         } else {
-            compiled(&policy)
+            Compiled::new(policy)
         };
         let filter = Filter {
-            policy,
+            compiled,
             by_number,
-            natives,
         };
         Ok(Arc::new(filter, GFP_KERNEL_ACCOUNT)?)
     }
 
     /// The policy.
     pub(crate) fn policy(&self) -> &Policy<KVVec<u8>> {
-        &self.policy
+        self.compiled.policy()
+    }
+
+    /// The program for `event`, and its machine code if it has been compiled.
+    #[inline]
+    pub(crate) fn program(&self, event: Event) -> Option<(&Program<'_>, Option<&Native>)> {
+        self.compiled.program(event)
     }
 
     /// The verdict on `record`, or `None` if there is no program for the event.
+    #[inline]
     pub(crate) fn judge(&self, record: &Record<'_>) -> Option<Verdict> {
         let event = record.event();
-        let native = self.native(event);
-        match native.and_then(|native| native.run(&self.policy, record)) {
-            Some(raw) => Some(native::verdict(event, raw)),
-            None => self.policy.judge(record),
-        }
-    }
-
-    /// The program for `event` as machine code, if there is one and it has been compiled.
-    pub(crate) fn native(&self, event: Event) -> Option<&Native> {
-        self.natives.get(event.number() as usize)?.as_ref()
+        let (program, native) = self.program(event)?;
+        let raw = native.and_then(|native| native.run(program, record));
+        Some(match raw {
+            Some(raw) => native::verdict(event, raw),
+            None => vm::run(program, record).verdict,
+        })
     }
 
     /// Whether all its programs are machine code.
     pub(crate) fn is_native(&self) -> bool {
-        Event::ALL
+        let mut programs = Event::ALL
             .into_iter()
-            .all(|event| self.policy.program(event).is_none() || self.native(event).is_some())
+            .filter_map(|event| self.program(event));
+        programs.all(|(_, native)| native.is_some())
     }
 
     /// What it decides about a system call by its number alone.
     pub(crate) fn by_number(&self) -> &Places {
         &self.by_number
     }
-}
-
-/// The programs of `policy` as machine code, as far as they can be compiled.
-fn compiled(policy: &Policy<KVVec<u8>>) -> [Option<Native>; Event::COUNT] {
-    let mut natives = [const { None }; Event::COUNT];
-    // Without room to work in, the interpreter serves.
-    if let Ok(mut workspace) = native_workspace() {
-        for (event, native) in Event::ALL.into_iter().zip(&mut natives) {
-            *native = policy.program(event).and_then(|program| {
-                Native::compile(event, core::iter::once(program), &mut workspace)
-            });
-        }
-    }
-    natives
-}
-
-/// Room to compile in.
-///
-/// # Errors
-///
-/// `ENOMEM`.
-pub(crate) fn native_workspace() -> Result<KVBox<native::Workspace>> {
-    KVBox::init(pin_init::init_zeroed(), GFP_KERNEL_ACCOUNT)
 }
 
 /// Whether filters that are loaded now become machine code.
@@ -194,6 +174,6 @@ impl Layer for FilterLayer {
     }
 
     fn cost(&self, event: Event) -> u32 {
-        self.filter.policy.cost(event)
+        self.filter.policy().cost(event)
     }
 }

@@ -14,7 +14,7 @@ use filters::stack::Decision;
 use kernel::prelude::*;
 
 use crate::domain::Domain;
-use crate::ffi::{self, NoPath, PathText, Place, Root};
+use crate::ffi::{NoPath, PathText, Place, Root, Words};
 use crate::{enforce, event};
 
 /// What is about to happen to an object.
@@ -145,7 +145,8 @@ fn decide_at(
     };
     event::ask(deed.event, |domain: &Domain| {
         let read = domain.reads_words(deed.event);
-        let mut words = ffi::record_words::<WORDS>(read);
+        let mut words = Words::<WORDS>::new();
+        words.gather(read);
         words.0[ACTION] = deed.action;
         words.0[ACCESS] = deed.access;
         words.0[FLAGS] = deed.flags | if internal { flag::INTERNAL } else { 0 };

@@ -16,7 +16,8 @@ int main(void)
 	OFFSET(EVF_FILE_FLAGS, file, f_flags);
 	DEFINE(EVF_O_PATH, O_PATH);
 	DEFINE(EVF_MAY_CHDIR, MAY_CHDIR);
-	/* From the lowest address of a task's kernel stack to the number of its system call. */
-	DEFINE(EVF_STACK_NR, THREAD_SIZE - TOP_OF_KERNEL_STACK_PADDING - sizeof(struct pt_regs) + offsetof(struct pt_regs, orig_ax));
+	/* From the lowest address of a task's kernel stack to the registers of its system call. */
+	DEFINE(EVF_STACK_REGS, THREAD_SIZE - TOP_OF_KERNEL_STACK_PADDING - sizeof(struct pt_regs));
+	OFFSET(EVF_REGS_NR, pt_regs, orig_ax);
 	return 0;
 }

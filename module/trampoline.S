@@ -126,7 +126,7 @@
  * change the call there (SECCOMP_RET_TRACE), and we judge what is left.
  *
  * Nearly all calls are allowed by number, so that is looked up here: in the table that the domain begins with, for a 64-bit call of a task without seccomp.
- * The handler decides everything else. While preemption is off the domain cannot be freed, should another thread of the process give the task a new one.
+ * For such a call evf_on_native_syscall decides everything else; the guard does for others. While preemption is off the domain cannot be freed, should another thread of the process give the task a new one.
  * (A wish to reschedule that comes in these instructions is met on the way back to user space, or earlier.)
  */
 SYM_FUNC_START(evf_tramp_permit_syscall)
@@ -137,8 +137,8 @@ SYM_FUNC_START(evf_tramp_permit_syscall)
 	jne	.Lask
 	testl	$EVF_COMPAT, EVF_STATUS(%rdi)
 	jnz	.Lask
-	movq	EVF_STACK(%rdi), %rax
-	movl	EVF_STACK_NR(%rax), %eax
+	movq	EVF_STACK(%rdi), %rsi
+	movl	EVF_STACK_REGS + EVF_REGS_NR(%rsi), %eax
 	cmpl	$EVF_BY_NUMBER_CALLS, %eax
 	jae	.Lask
 	/* Zero for a processor that guesses otherwise: array_index_nospec(). */
@@ -150,9 +150,16 @@ SYM_FUNC_START(evf_tramp_permit_syscall)
 	movzwl	(%rdx, %rax, 2), %edx
 	decl	PER_CPU_VAR(__preempt_count)
 	cmpl	$EVF_BY_NUMBER_ALLOW, %edx
-	jne	.Lask
+	jne	.Ljudge
 	movl	$1, %eax
 	/* Drop A. */
+	addq	$8, %rsp
+	UNWIND_HINT_FUNC
+	RET
+.Ljudge:
+	addq	$EVF_STACK_REGS, %rsi
+	movl	%edx, %edi
+	call	evf_on_native_syscall
 	addq	$8, %rsp
 	UNWIND_HINT_FUNC
 	RET

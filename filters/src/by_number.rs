@@ -92,7 +92,9 @@ fn encode(verdict: Option<Verdict>) -> u16 {
     }
 }
 
-const fn decode(place: u16) -> Option<Verdict> {
+/// The verdict that stands in a place; `None` if the call is not decided by number.
+#[inline]
+pub const fn decode(place: u16) -> Option<Verdict> {
     match place {
         UNDECIDED => None,
         ALLOW => Some(Verdict::ALLOW),

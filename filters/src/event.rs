@@ -60,6 +60,7 @@ impl Event {
     }
 
     /// Its schema.
+    #[inline]
     pub const fn schema(self) -> &'static Schema {
         match self {
             Event::SyscallEnter => &SYSCALL_ENTER,

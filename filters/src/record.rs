@@ -60,6 +60,7 @@ pub struct Record<'a> {
 
 impl<'a> Record<'a> {
     /// A record of `event`, or `None` if words or strings are not as many as its schema says.
+    #[inline]
     pub fn new(event: Event, words: &'a [u32], strings: &'a [&'a [u8]]) -> Option<Record<'a>> {
         let fits = strings.len() == event.schema().strings as usize;
         fits.then_some(Strings::Given(strings))
@@ -67,10 +68,12 @@ impl<'a> Record<'a> {
     }
 
     /// A record of `event` about an object, or `None` if there are not as many words as its schema says.
+    #[inline]
     pub fn of_object(event: Event, words: &'a [u32], object: &'a dyn Object) -> Option<Record<'a>> {
         Record::with(event, words, Strings::Of(object, View::default()))
     }
 
+    #[inline]
     fn with(event: Event, words: &'a [u32], strings: Strings<'a>) -> Option<Record<'a>> {
         let bytes = words.len().checked_mul(4)?;
         (bytes == event.schema().record_bytes as usize).then_some(Record {
@@ -83,6 +86,7 @@ impl<'a> Record<'a> {
 
     /// The same record as a layer with this view sees it.
     #[must_use]
+    #[inline]
     pub const fn seen_from(self, view: View) -> Record<'a> {
         let strings = match self.strings {
             Strings::Of(object, _) => Strings::Of(object, view),
@@ -128,6 +132,7 @@ impl<'a> Record<'a> {
     }
 
     /// Its words, as many as the schema of `event` says; `None` if it is a record of another event, or one of which only the number is known.
+    #[inline]
     pub(crate) fn words_of(&self, event: Event) -> Option<&'a [u32]> {
         let bytes = self.words.len().checked_mul(4)?;
         let whole = self.event == event && bytes == event.schema().record_bytes as usize;

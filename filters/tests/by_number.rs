@@ -212,7 +212,10 @@ fn calls_of_uprobes_pass_every_filter() {
 
 #[test]
 fn a_program_of_another_event_decides_no_call() {
-    let draft = Draft::new(Event::VfsGetname.number(), vec![Insn::stmt(0x06, 0x7fff_0000)]);
+    let draft = Draft::new(
+        Event::VfsGetname.number(),
+        vec![Insn::stmt(0x06, 0x7fff_0000)],
+    );
     let policy = image::verify(image::encode(&[draft])).expect("a sound program");
     let table = Table::of(policy.program(Event::VfsGetname).as_ref());
     assert_eq!(table.verdict(0, NATIVE), None);

@@ -86,16 +86,50 @@ pub(crate) fn call_goes_on() -> bool {
 /// Bit by word of a record: what the system call in progress fills.
 const HEAD: u32 = 0xffff;
 
-/// A record of `N` words, with the system call in progress at its head if that is read (`read` has a bit for each word), and zero for the rest.
-pub(crate) fn record_words<const N: usize>(read: u32) -> Words<N> {
-    const { assert!(N >= 16) };
-    let mut words = Words([0; N]);
-    if read & HEAD != 0 {
-        words.0[0] = u32::MAX;
-        // SAFETY: `words` has room for a `struct seccomp_data` (16 words) and its alignment.
-        unsafe { evf_seccomp_data(words.0.as_mut_ptr()) };
+impl<const N: usize> Words<N> {
+    /// All zero.
+    #[inline(always)]
+    pub(crate) fn new() -> Words<N> {
+        Words([0; N])
     }
-    words
+
+    /// Puts the system call in progress at the head, if a program reads it: `read` has a bit for each word.
+    pub(crate) fn gather(&mut self, read: u32) {
+        const { assert!(N >= 16) };
+        if read & HEAD != 0 {
+            self.0[0] = u32::MAX;
+            // SAFETY: There is room for a `struct seccomp_data` (16 words), and its alignment.
+            unsafe { evf_seccomp_data(self.0.as_mut_ptr()) };
+        }
+    }
+}
+
+/// `AUDIT_ARCH_X86_64` of `include/uapi/linux/audit.h`.
+const NATIVE: u32 = 0xc000_003e;
+
+/// The 64-bit system call in progress, as what begins a record: what `gather` finds, by a shorter way.
+///
+/// # Safety
+///
+/// `registers` must be the caller's, and the call one of 64 bits.
+#[inline(always)]
+pub(crate) unsafe fn native_call(registers: *const bindings::pt_regs) -> Words<16> {
+    // SAFETY: Required of the caller.
+    let call = unsafe {
+        let registers = &*registers;
+        [
+            registers.orig_ax as u32 as usize | (NATIVE as usize) << 32,
+            registers.ip,
+            registers.di,
+            registers.si,
+            registers.dx,
+            registers.r10,
+            registers.r8,
+            registers.r9,
+        ]
+    };
+    // SAFETY: The same bytes, the lower half of each number first.
+    unsafe { core::mem::transmute::<[usize; 8], Words<16>>(call) }
 }
 
 /// The number of the system call in progress; of no call in a task that runs none.

@@ -75,20 +75,16 @@ impl Native {
         })
     }
 
-    /// Runs it over `record`; `policy` has the program that it was made from. Returns the raw verdict. `None` if the record is none that it can be run over: the
-    /// interpreter says what is to be said then.
-    pub(crate) fn run<B: core::ops::Deref<Target = [u8]>>(
-        &self,
-        policy: &Policy<B>,
-        record: &Record<'_>,
-    ) -> Option<u32> {
+    /// Runs it over `record`; `program` is what it was made from, or the first of several. Returns the raw verdict. `None` if the record is none that it can be
+    /// run over: the interpreter says what is to be said then.
+    #[inline]
+    pub(crate) fn run(&self, program: &Program<'_>, record: &Record<'_>) -> Option<u32> {
         if self.takes == Takes::Words {
             let words = native::words(self.event, record)?;
             // SAFETY: Invariant of the type; there are as many words as the programs were verified for.
             return Some(unsafe { (self.code)(words.as_ptr().cast(), ptr::null()) });
         }
-        let program = policy.program(self.event)?;
-        let frame = Frame::new(&program, record, self.takes)?;
+        let frame = Frame::new(program, record, self.takes)?;
         // SAFETY: Invariant of the type; the frame lives until the code returns.
         Some(unsafe { (self.code)(ptr::from_ref(&frame).cast(), ptr::null()) })
     }
@@ -99,6 +95,69 @@ impl Drop for Native {
         // SAFETY: Ours; the release itself happens in a work queue.
         unsafe { bpf_prog_free(self.prog.as_ptr()) };
     }
+}
+
+/// A policy, with its programs at hand and, where the kernel's compiler has made it, their machine code.
+pub(crate) struct Compiled {
+    /// By event number.
+    natives: [Option<Native>; Event::COUNT],
+    /// INVARIANT: By event number, what `policy` has. They borrow its image, which does not move when the vector that owns it does, and is freed after them.
+    programs: [Option<Program<'static>>; Event::COUNT],
+    policy: Policy<KVVec<u8>>,
+}
+
+impl Compiled {
+    /// The policy alone: the interpreter will run it.
+    pub(crate) fn interpreted(policy: Policy<KVVec<u8>>) -> Compiled {
+        let programs = Event::ALL.map(|event| {
+            // SAFETY: See the invariant; nobody is given a program for longer than he borrows `self`, and `policy` is never changed.
+            policy.program(event).map(|program| unsafe {
+                core::mem::transmute::<Program<'_>, Program<'static>>(program)
+            })
+        });
+        Compiled {
+            natives: [const { None }; Event::COUNT],
+            programs,
+            policy,
+        }
+    }
+
+    /// The same, with machine code as far as it can be had.
+    pub(crate) fn new(policy: Policy<KVVec<u8>>) -> Compiled {
+        let mut compiled = Compiled::interpreted(policy);
+        // Without room to work in, the interpreter serves.
+        if let Ok(mut workspace) = native_workspace() {
+            let programs = Event::ALL.into_iter().zip(compiled.programs);
+            for ((event, program), native) in programs.zip(&mut compiled.natives) {
+                *native = program.and_then(|program| {
+                    Native::compile(event, core::iter::once(program), &mut workspace)
+                });
+            }
+        }
+        compiled
+    }
+
+    /// The policy.
+    pub(crate) fn policy(&self) -> &Policy<KVVec<u8>> {
+        &self.policy
+    }
+
+    /// The program for `event`, and its machine code.
+    #[inline]
+    pub(crate) fn program(&self, event: Event) -> Option<(&Program<'_>, Option<&Native>)> {
+        let index = event.number() as usize;
+        let program = self.programs.get(index)?.as_ref()?;
+        Some((program, self.natives.get(index)?.as_ref()))
+    }
+}
+
+/// Room to compile in.
+///
+/// # Errors
+///
+/// `ENOMEM`.
+pub(crate) fn native_workspace() -> Result<KVBox<Workspace>> {
+    KVBox::init(pin_init::init_zeroed(), GFP_KERNEL_ACCOUNT)
 }
 
 /// What compiled code calls where only Rust can tell.

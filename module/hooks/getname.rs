@@ -10,7 +10,7 @@ use kernel::bindings;
 use uapi::record::{VfsGetname, FLAG_EMPTY, ORIGIN_KERNEL, ORIGIN_USER};
 
 use crate::attach::{AttachPoint, Hook, Need};
-use crate::ffi::{self, Filename, Trampoline};
+use crate::ffi::{self, Filename, Trampoline, Words};
 use crate::{enforce, event};
 
 extern "C" {
@@ -80,7 +80,8 @@ fn judge(name: Filename, origin: u32, flags: u32) -> *mut bindings::filename {
         return name.0;
     };
     let decision = event::ask(Event::VfsGetname, |domain| {
-        let mut words = ffi::record_words::<WORDS>(domain.reads_words(Event::VfsGetname));
+        let mut words = Words::<WORDS>::new();
+        words.gather(domain.reads_words(Event::VfsGetname));
         words.0[ORIGIN] = origin;
         words.0[FLAGS] = flags;
         words.0[PATH_LEN] = path.len() as u32;

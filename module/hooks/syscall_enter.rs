@@ -3,15 +3,18 @@
 //! a domain. It comes after ptrace, so a call that a tracer has changed is judged as changed.
 #![allow(unsafe_code)]
 
+use filters::by_number;
 use filters::event::Event;
+use filters::record::Record;
 use filters::stack::Decision;
 use filters::verdict::Action;
+use kernel::bindings;
 use uapi::record::SyscallEnter;
 
 use crate::attach::{AttachPoint, Hook, Need};
 use crate::enforce::{self, Flow};
 use crate::event;
-use crate::ffi::{self, Answer, Trampoline};
+use crate::ffi::{self, Answer, Trampoline, Words};
 
 extern "C" {
     fn evf_tramp_permit_syscall();
@@ -31,6 +34,24 @@ pub(super) fn layout_agrees() -> bool {
 
 const NR: usize = 0;
 const ARCH: usize = 1;
+
+/// bool __seccomp_permit_syscall(void), for a task with the mark that does not use seccomp, and a 64-bit call that is not allowed by number. `place` is what stands
+/// for the number in the domain's table.
+#[no_mangle]
+extern "C" fn evf_on_native_syscall(place: u16, registers: *const bindings::pt_regs) -> bool {
+    if let Some(verdict) = by_number::decode(place) {
+        let decision = Decision {
+            verdict,
+            layer: None,
+        };
+        // Only "allow" and "errno" are decided by number.
+        return enforce::syscall(decision, ffi::system_call()) == Flow::Continue;
+    }
+    // SAFETY: The registers of the call in progress.
+    let words = unsafe { ffi::native_call(registers) };
+    let record = Record::new(Event::SyscallEnter, &words.0, &[]);
+    record.is_some_and(|record| event::is_allowed(record)) || permit()
+}
 
 /// bool __seccomp_permit_syscall(void), for a task with the mark.
 #[no_mangle]
@@ -117,7 +138,8 @@ fn refuse_more_strictly() {
 fn judge() -> (Decision, u32) {
     let mut nr = 0;
     let decision = event::ask(Event::SyscallEnter, |domain| {
-        let words = ffi::record_words::<WORDS>(u32::MAX);
+        let mut words = Words::<WORDS>::new();
+        words.gather(u32::MAX);
         nr = words.0[NR];
         let arch = words.0[ARCH];
         match domain.by_number(nr, arch) {

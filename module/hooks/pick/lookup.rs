@@ -10,7 +10,7 @@ use kernel::bindings;
 use kernel::prelude::*;
 
 use crate::attach::{AttachPoint, Hook, Need};
-use crate::ffi::{self, Place, Trampoline};
+use crate::ffi::{self, Place, Trampoline, Words};
 use crate::object::{self, Deed, Stop};
 
 extern "C" {
@@ -40,8 +40,9 @@ fn is_for_mounts() -> bool {
         FSPICK | MOUNT_SETATTR | OPEN_TREE_ATTR => true,
         // The third argument has the flags.
         OPEN_TREE => {
-            let call = ffi::record_words::<16>(u32::MAX).0;
-            call[8] & (OPEN_TREE_CLONE | OPEN_TREE_NAMESPACE) != 0
+            let mut call = Words::<16>::new();
+            call.gather(u32::MAX);
+            call.0[8] & (OPEN_TREE_CLONE | OPEN_TREE_NAMESPACE) != 0
         }
         _ => false,
     }
