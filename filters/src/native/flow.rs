@@ -19,8 +19,8 @@ const SHARED: Node = 1 << 17;
 const A_UNSET: Node = 1 << 18;
 /// Nothing has been written to X on some of them.
 const X_UNSET: Node = 1 << 19;
-/// A row of comparisons covers the instruction: it has no code of its own.
-const COVERED: Node = 1 << 20;
+/// Code leads here, so it needs code of its own. What a row of comparisons covers, for example, does not.
+const NEEDED: Node = 1 << 20;
 /// Above: one more than the word of the record that A holds on all of them; 0 if there is none.
 const HELD_SHIFT: u32 = 32;
 
@@ -82,9 +82,15 @@ impl<'w> Nodes<'w> {
         })
     }
 
-    /// Whether the instruction needs code: it can be reached, and no row of comparisons covers it.
-    pub(super) fn needs_code(&self, at: usize) -> bool {
-        self.get(at) & (ARRIVED | COVERED) == ARRIVED
+    /// Whether the instruction needs code.
+    pub(super) fn is_needed(&self, at: usize) -> bool {
+        self.get(at) & NEEDED != 0
+    }
+
+    /// Notes that code leads to the instruction.
+    pub(super) fn need(&mut self, at: usize) -> Option<()> {
+        *self.0.get_mut(at)? |= NEEDED;
+        Some(())
     }
 
     /// Whether exactly one way leads to it.
@@ -95,12 +101,6 @@ impl<'w> Nodes<'w> {
     /// Whether A holds the word that the instruction loads, if it loads one.
     pub(super) fn holds(&self, at: usize, insn: Insn) -> bool {
         insn.code == LD | ABS && (self.get(at) >> HELD_SHIFT) as u16 == held(insn.k)
-    }
-
-    /// Notes that a row covers the instruction.
-    pub(super) fn cover(&mut self, at: usize) -> Option<()> {
-        *self.0.get_mut(at)? |= COVERED;
-        Some(())
     }
 
     /// Notes where its code begins.
@@ -191,6 +191,18 @@ pub(super) fn targets(insn: Insn, at: usize) -> Option<(usize, usize)> {
 /// Whether the word at this byte offset is found out by a call.
 pub(super) fn is_asked_for(schema: &Schema, insn: Insn) -> bool {
     insn.code == LD | ABS && schema.reachable == Some(insn.k)
+}
+
+/// The instruction to which control comes from `at` when unconditional jumps are followed. Not to the end where there are very many of them in a row.
+pub(super) fn landing(program: &Program<'_>, mut at: usize) -> Option<usize> {
+    for _ in 0..4 {
+        let insn = program.insn(at)?;
+        if insn.code != JMP | JA {
+            break;
+        }
+        at = targets(insn, at)?.0;
+    }
+    Some(at)
 }
 
 fn after(state: State, insn: Insn, schema: &Schema) -> State {

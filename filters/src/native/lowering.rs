@@ -2,7 +2,7 @@
 //! From one classic instruction to the next.
 
 use super::code::{self, Operand, Reg, Test, R0, R1, R2, R3, R4, R6, R7, R8, R9};
-use super::flow::{is_asked_for, targets, Flow};
+use super::flow::{is_asked_for, landing, targets, Flow};
 use super::row::{self, Range};
 use super::writer::{To, Writer};
 use crate::event::Schema;
@@ -11,14 +11,9 @@ use crate::limits::MAX_INSNS;
 use crate::program::Program;
 use crate::verdict::{Action, ACTION_MASK};
 
-/// Most instructions that one classic instruction becomes: a string jump, with its three arguments, the call and three jumps.
-const LONGEST: usize = 7;
-
-/// Instructions around those of a program: what is set up before, and the places where it ends.
-const AROUND: usize = 8;
-
-// Every jump inside of a program fits into the 16 bits that it has.
-const _: () = assert!(MAX_INSNS * LONGEST + AROUND < i16::MAX as usize);
+// Every jump inside of a program fits into the 16 bits that it has: one classic instruction becomes seven at most (a string jump: three arguments, the call,
+// three jumps), and around them are what is set up and the places where the program ends.
+const _: () = assert!(MAX_INSNS * 7 + 8 < i16::MAX as usize);
 
 /// Loads of words from which on a register for their address pays: it costs a load, a push and a pop.
 const MANY_LOADS: usize = 4;
@@ -61,6 +56,11 @@ impl Needs {
 fn calls(schema: &Schema, insn: Insn) -> bool {
     let string = insn.code & EXTENSION != 0 && insn.code != SELF;
     string || is_asked_for(schema, insn)
+}
+
+/// Whether the instruction returns "allow", whatever the data.
+fn allows(insn: Insn) -> bool {
+    insn.code == RET | K && insn.k & ACTION_MASK == Action::Allow.raw()
 }
 
 /// Which register holds what.
@@ -133,8 +133,9 @@ impl Lowering<'_, '_> {
                 to.put(code::set(reg, Operand::K(0)))?;
             }
         }
+        to.nodes.need(0)?;
         for at in 0..self.program.len() {
-            if !to.nodes.needs_code(at) {
+            if !to.nodes.is_needed(at) {
                 continue;
             }
             if to.counts() {
@@ -162,29 +163,51 @@ impl Lowering<'_, '_> {
     }
 
     fn insn(&self, to: &mut Writer<'_, '_>, insn: Insn, at: usize) -> Option<()> {
+        let Registers { a, x, .. } = self.registers;
         match insn.code & 0x07 {
-            RET => self.leave(to, insn),
-            JMP => self.jump(to, insn, at),
-            LD | LDX => self.load(to, insn, at),
-            ST => to.put(code::store_stack(self.slot(insn.k)?, self.registers.a)),
-            STX => to.put(code::store_stack(self.slot(insn.k)?, self.registers.x)),
-            ALU => self.arithmetic(to, insn),
+            RET => return self.leave(to, insn),
+            JMP => return self.jump(to, insn, at),
+            LD | LDX => self.load(to, insn, at)?,
+            ST => to.put(code::store_stack(self.slot(insn.k)?, a))?,
+            STX => to.put(code::store_stack(self.slot(insn.k)?, x))?,
+            ALU => self.arithmetic(to, insn)?,
             _ => {
-                let Registers { a, x, .. } = self.registers;
                 let (target, source) = match insn.code {
                     code if code == MISC | TAX => (x, a),
                     code if code == MISC | TXA => (a, x),
                     _ => return None,
                 };
-                to.put(code::set(target, Operand::In(source)))
+                to.put(code::set(target, Operand::In(source)))?;
             }
+        }
+        to.nodes.need(at.checked_add(1)?)
+    }
+
+    /// Where a jump to an instruction best goes.
+    fn destination(&self, at: usize) -> Option<To> {
+        let at = landing(self.program, at)?;
+        let allows = self.goes_on && allows(self.program.insn(at)?);
+        Some(if allows { To::Next } else { To::Insn(at) })
+    }
+
+    /// Writes what leads to an instruction: a jump, or what is there if that is a return.
+    fn goto(&self, to: &mut Writer<'_, '_>, at: usize) -> Option<()> {
+        match self.destination(at)? {
+            To::Insn(at) => {
+                let insn = self.program.insn(at)?;
+                if insn.code == RET | K {
+                    self.leave(to, insn)
+                } else {
+                    to.goto(To::Insn(at))
+                }
+            }
+            destination => to.goto(destination),
         }
     }
 
     fn leave(&self, to: &mut Writer<'_, '_>, insn: Insn) -> Option<()> {
-        let allow = Action::Allow.raw();
         if insn.code == RET | K {
-            if self.goes_on && insn.k & ACTION_MASK == allow {
+            if self.goes_on && allows(insn) {
                 return to.goto(To::Next);
             }
             to.put(code::set(R0, Operand::K(insn.k)))?;
@@ -196,7 +219,7 @@ impl Lowering<'_, '_> {
             if self.goes_on {
                 to.put(code::set(R4, Operand::In(R0)))?;
                 to.put(code::arithmetic(ALU | AND, R4, Operand::K(ACTION_MASK)))?;
-                to.goto_if(Test::Equal, R4, Operand::K(allow), To::Next)?;
+                to.goto_if(Test::Equal, R4, Operand::K(Action::Allow.raw()), To::Next)?;
             }
         }
         to.put(code::exit())
@@ -205,31 +228,36 @@ impl Lowering<'_, '_> {
     fn jump(&self, to: &mut Writer<'_, '_>, insn: Insn, at: usize) -> Option<()> {
         let next = at.checked_add(1)?;
         let (yes, no) = targets(insn, at)?;
-        if yes == no {
-            // Whatever a test says; a string is looked at all the same, since that may end the run.
-            if insn.code & EXTENSION != 0 {
-                self.ask(to, insn)?;
-            }
-            return if yes == next {
-                Some(())
-            } else {
-                to.goto(To::Insn(yes))
-            };
-        }
-        let (test, left, right) = if insn.code & EXTENSION != 0 {
+        let string = insn.code & EXTENSION != 0;
+        if string {
+            // Also where both ways lead to the same place: a string that cannot be had ends the run.
             self.ask(to, insn)?;
+        }
+        if yes == next && no == next {
+            return to.nodes.need(next);
+        }
+        if yes == no {
+            return self.goto(to, yes);
+        }
+        let (test, left, right) = if string {
             (Test::NotEqual, R0, Operand::K(0))
         } else {
             (Test::of(insn.code)?, self.registers.a, self.operand(insn))
         };
         match test.inverse() {
-            Some(inverse) if yes == next => to.goto_if(inverse, left, right, To::Insn(no)),
+            Some(inverse) if yes == next => {
+                to.goto_if(inverse, left, right, self.destination(no)?)?;
+                to.nodes.need(next)
+            }
             _ => {
-                to.goto_if(test, left, right, To::Insn(yes))?;
+                to.goto_if(test, left, right, self.destination(yes)?)?;
                 if no == next {
-                    Some(())
+                    to.nodes.need(next)
+                } else if string {
+                    // Not what is there: see the length of the longest.
+                    to.goto(self.destination(no)?)
                 } else {
-                    to.goto(To::Insn(no))
+                    self.goto(to, no)
                 }
             }
         }
@@ -322,7 +350,6 @@ impl Lowering<'_, '_> {
     ) -> Option<()> {
         let a = self.registers.a;
         let (low, high) = bounds;
-        let otherwise_to = To::Insn(otherwise);
         if ranges.len() <= 3
             && ranges
                 .iter()
@@ -330,22 +357,23 @@ impl Lowering<'_, '_> {
         {
             for &packed in ranges {
                 let point = Range::unpack(packed);
-                let target = To::Insn(point.target.into());
+                let target = self.destination(point.target.into())?;
                 to.goto_if(Test::Equal, a, Operand::K(point.first), target)?;
             }
-            return to.goto(otherwise_to);
+            return self.goto(to, otherwise);
         }
         if let [only] = *ranges {
             let range = Range::unpack(only);
-            let target = To::Insn(range.target.into());
             if range.first > low {
-                to.goto_if(Test::Less, a, Operand::K(range.first), otherwise_to)?;
+                let below = self.destination(otherwise)?;
+                to.goto_if(Test::Less, a, Operand::K(range.first), below)?;
             }
             if range.last() >= high {
-                return to.goto(target);
+                return self.goto(to, range.target.into());
             }
+            let target = self.destination(range.target.into())?;
             to.goto_if(Test::LessOrEqual, a, Operand::K(range.last()), target)?;
-            return to.goto(otherwise_to);
+            return self.goto(to, otherwise);
         }
         let (below, above) = ranges.split_at_checked(ranges.len() / 2)?;
         let pivot = Range::unpack(*above.first()?).first;

@@ -4,7 +4,7 @@
 //! What people and compilers write for "one of these calls". The row is taken as a whole and sorted, so that it can be searched by halving, and neighbours that
 //! lead to the same place become one range.
 
-use super::flow::{targets, Nodes};
+use super::flow::{landing, targets, Nodes};
 use crate::insn::*;
 use crate::program::Program;
 
@@ -53,70 +53,57 @@ pub(super) struct Row<'w> {
     pub(super) otherwise: usize,
 }
 
-/// The row that begins at `start`; `None` if there is none that is worth it. Everything in it but `start` needs no code of its own from then on.
+/// The row that begins at `start`; `None` if there is none that is worth it.
 ///
 /// `memory` has room for as many entries as there are instructions.
 pub(super) fn row<'w>(
     program: &Program<'_>,
-    nodes: &mut Nodes<'_>,
+    nodes: &Nodes<'_>,
     start: usize,
     memory: &'w mut [u64],
 ) -> Option<Row<'w>> {
-    let mut count = 0usize;
-    let otherwise = walk(program, nodes, start, |_, _, comparison| {
-        count = count.saturating_add(usize::from(comparison.is_some()));
+    let mut count = 0u16;
+    let mut note = |value, target| {
+        let entry = Range::pack(value, count, u16::try_from(target).ok()?);
+        *memory.get_mut(usize::from(count))? = entry;
+        count = count.checked_add(1)?;
         Some(())
-    })?;
-    if count < SHORTEST {
+    };
+    let otherwise = walk(program, nodes, start, &mut note)?;
+    let entries = memory.get_mut(..usize::from(count))?;
+    if entries.len() < SHORTEST {
         return None;
     }
-    let entries = memory.get_mut(..count)?;
-    let mut order = 0u16;
-    walk(program, nodes, start, |nodes, at, comparison| {
-        if let Some((value, target)) = comparison {
-            *entries.get_mut(order as usize)? =
-                Range::pack(value, order, u16::try_from(target).ok()?);
-            order = order.checked_add(1)?;
-        }
-        if at != start {
-            nodes.cover(at)?;
-        }
-        Some(())
-    })?;
-    let entries = entries.get_mut(..order as usize)?;
-    entries.sort_unstable();
-    let kept = merge(entries, otherwise)?;
+    sort(entries)?;
+    let kept = merge(program, entries, otherwise)?;
     Some(Row {
         ranges: entries.get(..kept)?,
         otherwise,
     })
 }
 
-/// Walks along the row, as long as nothing else leads into it, and shows each instruction of it: a comparison, with its constant and where it leads, or one that
-/// does nothing in between. Returns the first instruction behind it.
+/// Walks along the row, as long as nothing else leads into it, and notes the constant of each comparison and where it leads. Jumps and loads between them, of the word
+/// that A holds anyway, change nothing. Returns the first instruction behind the row.
 fn walk(
     program: &Program<'_>,
-    nodes: &mut Nodes<'_>,
+    nodes: &Nodes<'_>,
     start: usize,
-    mut see: impl FnMut(&mut Nodes<'_>, usize, Option<(u32, usize)>) -> Option<()>,
+    note: &mut impl FnMut(u32, usize) -> Option<()>,
 ) -> Option<usize> {
     let mut at = start;
     loop {
         let insn = program.insn(at)?;
-        let next = if insn.code == JMP | JEQ | K {
+        if insn.code == JMP | JEQ | K {
             let (yes, no) = targets(insn, at)?;
-            see(nodes, at, Some((insn.k, yes)))?;
-            no
-        } else if at != start && insn.code == JMP | JA {
-            see(nodes, at, None)?;
-            targets(insn, at)?.0
-        } else if at != start && nodes.holds(at, insn) {
-            see(nodes, at, None)?;
-            at.checked_add(1)?
+            note(insn.k, landing(program, yes)?)?;
+            at = no;
+        } else if insn.code == JMP | JA {
+            at = targets(insn, at)?.0;
+        } else if nodes.holds(at, insn) {
+            at = at.checked_add(1)?;
         } else {
             return Some(at);
-        };
-        at = next;
+        }
         if !nodes.has_one_way(at) {
             return Some(at);
         }
@@ -124,20 +111,21 @@ fn walk(
 }
 
 /// Of equal values the first comparison counts; neighbours that lead to the same place become one range. Returns how many ranges there are.
-fn merge(entries: &mut [u64], otherwise: usize) -> Option<usize> {
+fn merge(program: &Program<'_>, entries: &mut [u64], otherwise: usize) -> Option<usize> {
+    let otherwise = u16::try_from(otherwise).ok()?;
     let mut kept = 0usize;
     let mut before = None;
     for index in 0..entries.len() {
         let entry = Range::unpack(*entries.get(index)?);
-        if before.replace(entry.first) == Some(entry.first)
-            || usize::from(entry.target) == otherwise
-        {
+        let again = before.replace(entry.first) == Some(entry.first);
+        if again || alike(program, entry.target, otherwise) {
             continue;
         }
         let last = kept.checked_sub(1).and_then(|last| entries.get_mut(last));
         if let Some(last) = last {
             let range = Range::unpack(*last);
-            if range.target == entry.target && range.last().checked_add(1) == Some(entry.first) {
+            let touches = range.last().checked_add(1) == Some(entry.first);
+            if touches && alike(program, range.target, entry.target) {
                 *last = Range::pack(range.first, range.more.checked_add(1)?, range.target);
                 continue;
             }
@@ -146,4 +134,50 @@ fn merge(entries: &mut [u64], otherwise: usize) -> Option<usize> {
         kept = kept.checked_add(1)?;
     }
     Some(kept)
+}
+
+/// Whether it makes no difference which of two instructions is next: they are the same, or return the same.
+fn alike(program: &Program<'_>, one: u16, other: u16) -> bool {
+    let [first, second] = [one, other].map(|at| program.insn(at.into()));
+    one == other || first == second && first.is_some_and(|insn| insn.code == RET | K)
+}
+
+/// Sorts by heap: short, without recursion, and in time that does not depend on what somebody has written. (The sort of `core` could panic, for all that the kernel's
+/// object checker can see.)
+fn sort(list: &mut [u64]) -> Option<()> {
+    for root in (0..list.len() / 2).rev() {
+        sift(list, root)?;
+    }
+    for end in (1..list.len()).rev() {
+        exchange(list, 0, end)?;
+        sift(list.get_mut(..end)?, 0)?;
+    }
+    Some(())
+}
+
+/// Lets the entry at `root` sink below larger ones.
+fn sift(heap: &mut [u64], mut root: usize) -> Option<()> {
+    loop {
+        let left = root.checked_mul(2)?.checked_add(1)?;
+        let Some(&value) = heap.get(left) else {
+            return Some(());
+        };
+        let right = left.checked_add(1)?;
+        let child = match heap.get(right) {
+            Some(&other) if other > value => right,
+            _ => left,
+        };
+        if heap.get(root)? >= heap.get(child)? {
+            return Some(());
+        }
+        exchange(heap, root, child)?;
+        root = child;
+    }
+}
+
+fn exchange(list: &mut [u64], one: usize, other: usize) -> Option<()> {
+    let (a, b) = (*list.get(one)?, *list.get(other)?);
+    *list.get_mut(one)? = b;
+    *list.get_mut(other)? = a;
+    Some(())
 }

@@ -91,9 +91,10 @@ impl<'w, 'n> Writer<'w, 'n> {
     /// Instructions between the next one to be written, a jump, and the place that it leads to.
     fn distance(&mut self, to: To) -> Option<i16> {
         match to {
+            To::Insn(at) => self.nodes.need(at)?,
             To::Stop => self.stops = true,
             To::Zero => self.zeros = true,
-            _ => {}
+            To::Next | To::Over(_) => {}
         }
         if self.counts() {
             return Some(0);
