@@ -13,6 +13,8 @@ mod native {
     mod agreement;
     mod judge;
     mod machine;
+    #[cfg(feature = "lang")]
+    mod policies;
     mod programs;
     mod size;
 }

@@ -8,7 +8,7 @@ use super::flow::{landing, targets, Nodes};
 use crate::insn::*;
 use crate::program::Program;
 
-/// Comparisons from which on a row is searched by halving.
+/// Comparisons from which on a row is taken as a whole; with so many only if some of them make a range.
 const SHORTEST: usize = 4;
 
 /// Values of A, ends included, and the instruction that they lead to.
@@ -76,10 +76,12 @@ pub(super) fn row<'w>(
     }
     sort(entries)?;
     let kept = merge(program, entries, otherwise)?;
-    Some(Row {
-        ranges: entries.get(..kept)?,
-        otherwise,
-    })
+    let ranges = entries.get(..kept)?;
+    let pays = count > SHORTEST as u16
+        || ranges
+            .iter()
+            .any(|&packed| !Range::unpack(packed).is_point());
+    pays.then_some(Row { ranges, otherwise })
 }
 
 /// Walks along the row, as long as nothing else leads into it, and notes the constant of each comparison and where it leads. Jumps and loads between them, of the word

@@ -131,6 +131,21 @@ pub(crate) struct Thing {
 }
 
 impl Thing {
+    /// An object that shows these strings, each at another place to the second view, and is reachable from the first view, from the second.
+    pub(crate) fn new(
+        event: Event,
+        words: Vec<u32>,
+        strings: Vec<Result<Vec<u8>, u16>>,
+        reachable: [bool; 2],
+    ) -> Thing {
+        Thing {
+            event,
+            words,
+            strings,
+            reachable,
+        }
+    }
+
     /// Shows the record as two layers with different views see it.
     pub(crate) fn view(&self, mut see: impl FnMut(&Record<'_>)) {
         let record = Record::of_object(self.event, &self.words, self).expect("as many words");
@@ -163,10 +178,5 @@ pub(crate) fn thing(event: Event) -> impl Strategy<Value = Thing> {
         vec(shown, schema.strings as usize),
         any::<[bool; 2]>(),
     )
-        .prop_map(move |(words, strings, reachable)| Thing {
-            event,
-            words,
-            strings,
-            reachable,
-        })
+        .prop_map(move |(words, strings, reachable)| Thing::new(event, words, strings, reachable))
 }
