@@ -64,8 +64,7 @@ bool evf_mount_is_internal(struct vfsmount *mnt)
  * works on its layers with the credentials of who mounted it. (io_uring's workers have other credentials than their own without that.) @layer tells
  * whether some stacked file system may have it as a layer.
  */
-unsigned int evf_mounts_of(const struct dentry *dentry, struct vfsmount **mounts, unsigned int max, seqlock_t *lock, bool *internal,
-			   bool *layer)
+unsigned int evf_mounts_of(const struct dentry *dentry, struct vfsmount **mounts, unsigned int max, bool *internal, bool *layer)
 {
 	bool stacked = current->cred != current->real_cred && !(current->flags & (PF_IO_WORKER | PF_USER_WORKER));
 	bool mounted = false;
@@ -75,7 +74,7 @@ unsigned int evf_mounts_of(const struct dentry *dentry, struct vfsmount **mounts
 	struct mount *m;
 
 	*layer = false;
-	read_seqlock_excl(lock);
+	read_seqlock_excl(evf_mount_lock);
 	for (m = sb->s_mounts; m; m = m->mnt_next_for_sb) {
 		if (m->mnt_ns == MNT_NS_INTERNAL) {
 			*layer = true;
@@ -85,7 +84,7 @@ unsigned int evf_mounts_of(const struct dentry *dentry, struct vfsmount **mounts
 		if (namespaces && m->mnt_ns == namespaces->mnt_ns && n++ < max)
 			mounts[n - 1] = mntget(&m->mnt);
 	}
-	read_sequnlock_excl(lock);
+	read_sequnlock_excl(evf_mount_lock);
 	*internal = (sb->s_flags & SB_NOUSER) || (*layer && (stacked || !mounted));
 	return n;
 }
@@ -122,20 +121,14 @@ struct dentry *evf_name_of(struct inode *inode)
 	return d_find_any_alias(inode);
 }
 
-/* Where its user sees it: memory that is mapped from a stacked file system has the file of a layer. */
-struct evf_place evf_file_place(const struct file *file)
+/* A file that is, or is about to be, open: where its user sees it (memory that is mapped from a stacked file system has the file of a layer), and how. */
+void evf_file(const struct file *file, struct evf_file *to)
 {
 	const struct path *path = file_user_path(file);
-
-	return (struct evf_place){ path->mnt, path->dentry };
-}
-
-/* How a file is, or is about to be, open. */
-void evf_file_access(const struct file *file, struct evf_access *to)
-{
 	fmode_t mode = file->f_mode;
 	unsigned int flags = file->f_flags;
 
+	to->place = (struct evf_place){ path->mnt, path->dentry };
 	to->access = (mode & FMODE_READ ? EVF_ACCESS_READ : 0) | (mode & FMODE_WRITE ? EVF_ACCESS_WRITE : 0) |
 		     (flags & __FMODE_EXEC ? EVF_ACCESS_EXEC : 0) | (flags & O_PATH ? EVF_ACCESS_PATH : 0) |
 		     (flags & O_APPEND ? EVF_ACCESS_APPEND : 0);

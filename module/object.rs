@@ -107,8 +107,15 @@ pub(crate) fn judge(deed: &Deed<'_>) -> Result<(), Stop> {
 /// What the caller's domain says of the deed.
 fn decide(deed: &Deed<'_>, texts: &Texts<'_>) -> Option<Decision> {
     if deed.place.has_mount() {
-        return decide_at(deed, texts, deed.place, deed.place.is_internal());
+        decide_at(deed, texts, deed.place, deed.place.is_internal())
+    } else {
+        decide_on_mounts(deed, texts)
     }
+}
+
+/// The same, where no mount is known.
+#[inline(never)]
+fn decide_on_mounts(deed: &Deed<'_>, texts: &Texts<'_>) -> Option<Decision> {
     if !event::is_judged(deed.event) {
         return None;
     }

@@ -17,6 +17,9 @@
 
 #define WORD sizeof(unsigned long)
 
+/* The kernel's mount_lock, which is not exported: set when the module is loaded. */
+seqlock_t *evf_mount_lock __ro_after_init;
+
 /*
  * Puts a slash and the name before @end. The bytes behind @end are there for a word that ends behind the name, and stay what they are. NULL if the name
  * does not fit.
@@ -76,9 +79,9 @@ static char *put_names(const char *start, char *end, const struct vfsmount *vfsm
  * Where in @buffer the path begins that leads from @root to the object; it ends at @bytes, behind which is room for EVF_PATH_MARGIN bytes more. -ENOENT if
  * no path leads there, -ENAMETOOLONG if it does not fit.
  */
-int evf_path(const struct vfsmount *mnt, const struct dentry *dentry, const struct path *root, char *buffer, unsigned int bytes,
-	     seqlock_t *mounts)
+int evf_path(const struct vfsmount *mnt, const struct dentry *dentry, const struct path *root, char *buffer, unsigned int bytes)
 {
+	seqlock_t *mounts = evf_mount_lock;
 	int renames_seq, mounts_seq = 0;
 	char *begin;
 

@@ -71,7 +71,8 @@ struct evf_attributes {
 	u32 nlink;
 };
 
-struct evf_access {
+struct evf_file {
+	struct evf_place place;
 	u32 access;
 	u32 flags;
 	bool backing;
@@ -107,13 +108,11 @@ long evf_native_call(unsigned long function);
 void evf_describe(const struct dentry *dentry, unsigned int new_mode, struct evf_attributes *to);
 void evf_describe_owner(const struct dentry *dentry, struct evf_attributes *to);
 bool evf_mount_is_internal(struct vfsmount *mnt);
-unsigned int evf_mounts_of(const struct dentry *dentry, struct vfsmount **mounts, unsigned int max, seqlock_t *lock, bool *internal,
-			   bool *layer);
+unsigned int evf_mounts_of(const struct dentry *dentry, struct vfsmount **mounts, unsigned int max, bool *internal, bool *layer);
 bool evf_walk_searches(const struct inode *inode, struct evf_place *place);
 bool evf_walk_follows(const struct dentry *dentry, struct evf_place *place);
 struct dentry *evf_name_of(struct inode *inode);
-struct evf_place evf_file_place(const struct file *file);
-void evf_file_access(const struct file *file, struct evf_access *to);
+void evf_file(const struct file *file, struct evf_file *to);
 const struct file *evf_bprm_file(const struct linux_binprm *bprm);
 const struct file *evf_vma_file(const struct vm_area_struct *vma);
 const struct file *evf_uring_cmd_file(const struct io_uring_cmd *cmd);
@@ -123,8 +122,8 @@ struct dentry *evf_root_of_dentry(const struct dentry *dentry);
 /* path.c */
 /* Bytes behind a path's end that are written to, and left as they were. */
 #define EVF_PATH_MARGIN 8
-int evf_path(const struct vfsmount *mnt, const struct dentry *dentry, const struct path *root, char *buffer, unsigned int bytes,
-	     seqlock_t *mounts);
+extern seqlock_t *evf_mount_lock;
+int evf_path(const struct vfsmount *mnt, const struct dentry *dentry, const struct path *root, char *buffer, unsigned int bytes);
 unsigned int evf_name_len(const char *name);
 
 /* root.c */

@@ -13,8 +13,6 @@ use crate::ffi::{self, Function};
 pub(crate) struct Functions {
     pub(crate) force_sig_seccomp: Function,
     pub(crate) ptrace_notify: Function,
-    /// Not a function: `mount_lock`.
-    pub(crate) mount_lock: Function,
 }
 
 static FUNCTIONS: SetOnce<Functions> = SetOnce::new();
@@ -37,8 +35,8 @@ impl Functions {
         FUNCTIONS.populate(Functions {
             force_sig_seccomp: find(c"force_sig_seccomp")?,
             ptrace_notify: find(c"ptrace_notify")?,
-            mount_lock: find(c"mount_lock")?,
         });
+        ffi::set_mount_lock(find(c"mount_lock")?);
         Ok(())
     }
 }

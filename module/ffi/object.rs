@@ -2,13 +2,13 @@
 //! Objects of file systems, as hooks are told of them.
 
 use core::marker::PhantomData;
+use core::mem::MaybeUninit;
 use core::ptr;
 
 use kernel::bindings;
 use kernel::prelude::*;
 
 use super::Words;
-use crate::symbol::Functions;
 
 /// Mounts of one file system that are looked at, at most.
 const MAX_MOUNTS: usize = 16;
@@ -27,8 +27,10 @@ struct RawPlace {
     dentry: *mut bindings::dentry,
 }
 
+/// `struct evf_file` of shim.h.
 #[repr(C)]
-struct RawAccess {
+struct RawFile {
+    place: RawPlace,
     access: u32,
     flags: u32,
     backing: bool,
@@ -46,15 +48,13 @@ extern "C" {
         dentry: *const bindings::dentry,
         mounts: *mut *mut bindings::vfsmount,
         max: u32,
-        lock: *mut c_void,
         internal: *mut bool,
         layer: *mut bool,
     ) -> u32;
     fn evf_walk_searches(inode: *const c_void, place: *mut RawPlace) -> bool;
     fn evf_walk_follows(dentry: *const c_void, place: *mut RawPlace) -> bool;
     fn evf_name_of(inode: *mut c_void) -> *mut bindings::dentry;
-    fn evf_file_place(file: *const c_void) -> RawPlace;
-    fn evf_file_access(file: *const c_void, to: *mut RawAccess);
+    fn evf_file(file: *const c_void, to: *mut RawFile);
     fn evf_bprm_file(bprm: *const c_void) -> *const c_void;
     fn evf_vma_file(vma: *const c_void) -> *const c_void;
     fn evf_uring_cmd_file(cmd: *const c_void) -> *const c_void;
@@ -331,19 +331,16 @@ impl<'h> Place<'h> {
             layer: false,
         };
         let mut found = [ptr::null_mut(); MAX_MOUNTS];
-        if let Some(functions) = Functions::get() {
-            // SAFETY: Invariant of the type; `found` has the room that we say, and the lock is the kernel's `mount_lock`.
-            unsafe {
-                evf_mounts_of(
-                    self.raw.dentry,
-                    found.as_mut_ptr(),
-                    MAX_MOUNTS as u32,
-                    functions.mount_lock.as_data(),
-                    &mut mounts.internal,
-                    &mut mounts.layer,
-                )
-            };
-        }
+        // SAFETY: Invariant of the type; `found` has the room that we say.
+        unsafe {
+            evf_mounts_of(
+                self.raw.dentry,
+                found.as_mut_ptr(),
+                MAX_MOUNTS as u32,
+                &mut mounts.internal,
+                &mut mounts.layer,
+            )
+        };
         for (place, mount) in mounts.mounts.iter_mut().zip(found) {
             *place = (!mount.is_null()).then_some(Mount(mount));
         }
@@ -410,11 +407,11 @@ impl Drop for Name {
 }
 
 /// An open file, or one that is being opened.
-pub(crate) struct File<'h>(*const c_void, PhantomData<&'h ()>);
-
-/// How a file is open.
-pub(crate) struct Access {
-    /// Bits of `filters::object::access`.
+#[derive(Clone, Copy)]
+pub(crate) struct File<'h> {
+    /// Where it lies.
+    pub(crate) place: Option<Place<'h>>,
+    /// How it is open: bits of `filters::object::access`.
     pub(crate) access: u32,
     /// Bits of `filters::object::flag`.
     pub(crate) flags: u32,
@@ -422,32 +419,25 @@ pub(crate) struct Access {
     pub(crate) backing: bool,
 }
 
-impl File<'_> {
-    fn new<'h>(file: *const c_void) -> Option<File<'h>> {
-        (!file.is_null()).then_some(File(file, PhantomData))
-    }
-
-    /// Where it lies.
-    pub(crate) fn place(&self) -> Option<Place<'_>> {
-        // SAFETY: The file is an argument of a hooked function, or lies in one.
-        let raw = unsafe { evf_file_place(self.0) };
-        Place::new(raw.mnt, raw.dentry)
-    }
-
-    /// How it is open.
-    pub(crate) fn access(&self) -> Access {
-        let mut raw = RawAccess {
-            access: 0,
-            flags: 0,
-            backing: false,
+impl<'h> File<'h> {
+    /// `file` is an argument of a hooked function, or lies in one.
+    #[inline]
+    fn new(file: *const c_void) -> Option<File<'h>> {
+        if file.is_null() {
+            return None;
+        }
+        let mut raw = MaybeUninit::<RawFile>::uninit();
+        // SAFETY: The file is valid while the hook runs; all of `raw` is filled in.
+        let raw = unsafe {
+            evf_file(file, raw.as_mut_ptr());
+            raw.assume_init()
         };
-        // SAFETY: As in `place`.
-        unsafe { evf_file_access(self.0, &mut raw) };
-        Access {
+        Some(File {
+            place: Place::new(raw.place.mnt, raw.place.dentry),
             access: raw.access,
             flags: raw.flags,
             backing: raw.backing,
-        }
+        })
     }
 }
 

@@ -8,7 +8,6 @@ use kernel::bindings;
 use kernel::prelude::*;
 
 use super::{Place, Root};
-use crate::symbol::Functions;
 
 extern "C" {
     fn evf_path(
@@ -17,7 +16,6 @@ extern "C" {
         root: *const bindings::path,
         buffer: *mut c_void,
         bytes: u32,
-        mounts: *mut c_void,
     ) -> i32;
 }
 
@@ -66,7 +64,6 @@ impl PathText {
     /// See [`NoPath`].
     pub(crate) fn find(&mut self, place: &Place<'_>, root: &Root) -> Result<(), NoPath> {
         let (mnt, dentry) = place.parts();
-        let functions = Functions::get().ok_or(NoPath::Unreachable)?;
         if mnt.is_null() {
             return Err(NoPath::Unreachable);
         }
@@ -76,17 +73,8 @@ impl PathText {
         };
         // INVARIANT: An empty path, should none be found.
         self.begin = bytes;
-        // SAFETY: Invariant of `Place`; the root is held; the buffer has the margin behind `bytes`; the lock is the kernel's `mount_lock`.
-        let begin = unsafe {
-            evf_path(
-                mnt,
-                dentry,
-                root.path(),
-                buffer.cast(),
-                bytes as u32,
-                functions.mount_lock.as_data(),
-            )
-        };
+        // SAFETY: Invariant of `Place`; the root is held; the buffer has the margin behind `bytes`.
+        let begin = unsafe { evf_path(mnt, dentry, root.path(), buffer.cast(), bytes as u32) };
         match usize::try_from(begin) {
             Ok(begin) => {
                 // INVARIANT: `evf_path` has written what lies behind.

@@ -14,6 +14,7 @@ extern "C" {
     fn evf_hook(index: u32, functions: *const usize, n: u32, trampoline: usize) -> i32;
     fn evf_unhook(index: u32, trampoline: usize) -> i32;
     fn evf_call(function: usize, a: usize, b: usize, c: usize, d: usize) -> isize;
+    static mut evf_mount_lock: usize;
     fn evf_roots_init() -> i32;
     fn evf_roots_exit();
     fn synchronize_rcu_tasks();
@@ -98,11 +99,6 @@ impl Function {
         Ok(unsafe { evf_call(location.0, self.0, 0, 0, 0) } as usize)
     }
 
-    /// The address, where it is not that of a function.
-    pub(crate) fn as_data<T>(self) -> *mut T {
-        self.0 as *mut T
-    }
-
     /// `int force_sig_seccomp(int syscall, int reason, bool force_coredump)` on this function.
     pub(crate) fn force_sig_seccomp(self, nr: u32, reason: u16, force_coredump: bool) {
         // SAFETY: `symbol::Functions::find` gives the address of `force_sig_seccomp` to this call and no other.
@@ -125,6 +121,12 @@ impl Function {
         // entry, where seccomp does the same: in process context, without locks.
         unsafe { evf_call(self.0, code as usize, usize::from(message), 0, 0) };
     }
+}
+
+/// Tells the C files where the kernel's `mount_lock` is, before any hook can ask for it.
+pub(crate) fn set_mount_lock(lock: Function) {
+    // SAFETY: Called once, by the module's init, and read by nobody before.
+    unsafe { evf_mount_lock = lock.0 };
 }
 
 /// Code that `register_ftrace_direct` may be given: a trampoline of trampoline.S.

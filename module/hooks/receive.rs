@@ -16,12 +16,11 @@ fn received(arguments: &Arguments) -> Answer {
     let Some(file) = (unsafe { arguments.file(0) }) else {
         return Answer::CONTINUE;
     };
-    let how = file.access();
-    let judged = file.place().map(|place| {
+    let judged = file.place.map(|place| {
         object::judge(&Deed {
             event: Event::FdReceive,
-            access: how.access,
-            flags: how.flags,
+            access: file.access,
+            flags: file.flags,
             ..Deed::pick(0, place)
         })
     });

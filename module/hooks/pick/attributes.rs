@@ -80,7 +80,7 @@ fn attributes_read(arguments: &Arguments) -> Answer {
 fn file_truncated(arguments: &Arguments) -> Answer {
     // SAFETY: As the function is declared.
     let file = unsafe { arguments.file(0) };
-    simple(action::TRUNCATE, file.as_ref().and_then(File::place))
+    simple(action::TRUNCATE, file.and_then(|file| file.place))
 }
 
 /// int security_path_chmod(const struct path *path, umode_t mode)

@@ -33,24 +33,16 @@ pub(super) const HOOKS: &[Hook] = &[
 const PROT_READ: u32 = 1;
 const PROT_EXEC: u32 = 4;
 
-fn open<'h>(file: &File<'h>, place: Option<Place<'h>>) -> Answer {
-    let how = file.access();
-    if how.backing {
-        return Answer::CONTINUE;
-    }
-    answer(place.map(|place| Deed {
-        access: how.access,
-        flags: how.flags,
-        ..Deed::pick(action::OPEN, place)
-    }))
-}
-
 /// int security_file_open(struct file *file)
 fn opened(arguments: &Arguments) -> Answer {
     // SAFETY: As the function is declared.
     match unsafe { arguments.file(0) } {
-        Some(file) => open(&file, file.place()),
-        None => Answer::CONTINUE,
+        Some(file) if !file.backing => answer(file.place.map(|place| Deed {
+            access: file.access,
+            flags: file.flags,
+            ..Deed::pick(action::OPEN, place)
+        })),
+        _ => Answer::CONTINUE,
     }
 }
 
@@ -69,7 +61,7 @@ extern "C" fn evf_on_vfs_open(path: *const bindings::path) -> Answer {
 fn executed(arguments: &Arguments) -> Answer {
     // SAFETY: As the function is declared.
     let file = unsafe { arguments.file_of_bprm(0) };
-    answer(file.as_ref().and_then(File::place).map(|place| Deed {
+    answer(file.and_then(|file| file.place).map(|place| Deed {
         access: access::EXEC,
         ..Deed::pick(action::EXEC, place)
     }))
@@ -95,7 +87,7 @@ fn map(file: Option<File<'_>>, protection: u32) -> Answer {
     let Some(file) = file.filter(|_| protection & PROT_EXEC != 0) else {
         return Answer::CONTINUE;
     };
-    answer(file.place().map(|place| Deed {
+    answer(file.place.map(|place| Deed {
         access: access::EXEC,
         ..Deed::pick(action::MAP, place)
     }))
@@ -105,5 +97,5 @@ fn map(file: Option<File<'_>>, protection: u32) -> Answer {
 fn commanded(arguments: &Arguments) -> Answer {
     // SAFETY: As the function is declared.
     let file = unsafe { arguments.file_of_uring_cmd(0) };
-    simple(action::URING_CMD, file.as_ref().and_then(File::place))
+    simple(action::URING_CMD, file.and_then(|file| file.place))
 }
