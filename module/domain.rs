@@ -21,7 +21,7 @@ use crate::filter::{Filter, FilterLayer};
 pub(crate) struct Domain {
     /// What all layers together decide about a system call by its number alone. First: the trampoline reads it.
     by_number: Places,
-    /// Bit by event number: some layer has a program for it. Second: as above.
+    /// Bit by event number: some layer has a program for it; and [`SCOPES`]. Second: as above.
     events: u32,
     stack: Stack<FilterLayer>,
     /// Bit by event number: some program for it asks for an id of the caller.
@@ -41,8 +41,15 @@ pub(crate) struct Domain {
 /// Instructions of all layers together that are made into one program. More would make pushing a layer slow.
 const MAX_MERGED: usize = 4096;
 
-/// `EVF_DOMAIN_EVENTS` of shim.h.
-const _: () = assert!(core::mem::offset_of!(Domain, events) == 2048);
+/// In the set of events: a layer has scopes. `EVF_SCOPES` of shim.h.
+const SCOPES: u32 = 1 << 31;
+
+/// `EVF_DOMAIN_EVENTS` and what follows it in shim.h.
+const _: () = {
+    assert!(core::mem::offset_of!(Domain, events) == 2048);
+    assert!(Event::VfsGetname.number() == 1 && Event::VfsPick.number() == 2);
+    assert!(Event::VfsWalk.number() == 3 && Event::FdReceive.number() == 4);
+};
 
 /// `EVF_BY_NUMBER_CALLS` and `EVF_BY_NUMBER_ALLOW`.
 const _: () = assert!(filters::limits::NUMBERED_CALLS == 512 && by_number::ALLOW == 1);
@@ -115,7 +122,8 @@ impl Domain {
     /// Makes one of the programs for system calls, if there are several and they are not too long.
     fn merge(&mut self) {
         let event = Event::SyscallEnter;
-        let filters = self.stack.layers().iter().map(|layer| &layer.filter);
+        let layers = self.stack.layers().iter().filter(|layer| !layer.repeats);
+        let filters = layers.map(|layer| &layer.filter);
         let programs = filters.clone().filter_map(|filter| filter.program(event));
         let length: usize = programs.clone().map(|(program, _)| program.len()).sum();
         let all_native = programs.clone().all(|(_, native)| native.is_some());
@@ -154,7 +162,15 @@ impl Domain {
         // Layers that look from the same place share it, and with it what is found from there.
         let mut roots = self.stack.layers().iter().map(|layer| &layer.root);
         let root = roots.find(|held| held.same(root)).unwrap_or(root).clone();
+        if filter.policy().scopes() != Scopes::NONE {
+            self.events |= SCOPES;
+        }
         let layer = FilterLayer {
+            repeats: self
+                .stack
+                .layers()
+                .iter()
+                .any(|held| held.decides_as(filter, &root)),
             filter: filter.clone(),
             root,
         };

@@ -49,18 +49,16 @@ pub(crate) fn decide(domain: &Domain, event: Event, words: &[u32], strings: &[&[
 }
 
 /// The decision of `domain` about a record; `None` is one that does not fit its schema.
+#[inline]
 pub(crate) fn decide_record(domain: &Domain, record: Option<Record<'_>>) -> Decision {
-    let Some(mut record) = record else {
+    match &record {
+        Some(record) if domain.asks_for_caller(record.event()) => {
+            domain.judge(&record.called_by(ffi::caller()))
+        }
+        Some(record) => domain.judge(record),
         // A record that does not fit its schema: fail closed. `layouts_agree` has refused to load such a module.
-        return REFUSED;
-    };
-    if domain.asks_for_caller(record.event()) {
-        record = record.called_by(ffi::caller());
+        None => REFUSED,
     }
-    if record.event() == Event::SyscallEnter && domain.allows(&record) {
-        return ALLOWED;
-    }
-    domain.judge(&record)
 }
 
 /// Whether records of these sizes fit the schema of `event`.

@@ -159,6 +159,8 @@ pub(crate) struct FilterLayer {
     pub(crate) filter: Arc<Filter>,
     /// Where it looks at files from: the root directory of who pushed it.
     pub(crate) root: Root,
+    /// Whether an older layer decides everything as this one does: it need not be asked.
+    pub(crate) repeats: bool,
 }
 
 impl FilterLayer {
@@ -166,11 +168,25 @@ impl FilterLayer {
     pub(crate) fn same(&self, other: &FilterLayer) -> bool {
         Arc::ptr_eq(&self.filter, &other.filter) && self.root.same(&other.root)
     }
+
+    /// Whether it decides everything as `filter` would that looks from `root`: the same policy, perhaps loaded another time, looking from the same place.
+    pub(crate) fn decides_as(&self, filter: &Arc<Filter>, root: &Root) -> bool {
+        let same = Arc::ptr_eq(&self.filter, filter)
+            || self.filter.policy().image() == filter.policy().image();
+        same && self.root.same(root)
+    }
 }
 
 impl Layer for FilterLayer {
+    #[inline]
     fn judge(&self, record: &Record<'_>) -> Option<Verdict> {
-        self.filter.judge(&record.seen_from(self.root.view()))
+        if self.repeats {
+            return None;
+        }
+        if record.is_about_object() {
+            return self.filter.judge(&record.seen_from(self.root.view()));
+        }
+        self.filter.judge(record)
     }
 
     fn cost(&self, event: Event) -> u32 {

@@ -198,7 +198,8 @@ impl<'h> Texts<'h> {
     /// Makes room for long paths. The domain may have been narrowed meanwhile, but what it wants to see it finds room for now.
     fn make_room(&self, may_sleep: bool) -> Result<(), Stop> {
         self.lack_room.set(false);
-        for path in &self.paths {
+        let paths = if self.other.is_some() { 2 } else { 1 };
+        for path in self.paths.iter().take(paths) {
             let made = match path.try_borrow_mut() {
                 Ok(mut path) => path.text.make_room(may_sleep),
                 Err(_) => Err(EACCES),

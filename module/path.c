@@ -21,36 +21,43 @@
 seqlock_t *evf_mount_lock __ro_after_init;
 
 /*
- * Puts a slash and the name before @end. The bytes behind @end are there for a word that ends behind the name, and stay what they are. NULL if the name
- * does not fit.
+ * Puts a slash and the name before @end, in a buffer that lies between @start and @limit. What stands behind @end is written over by a word that ends behind the
+ * name, and put back. NULL if the name does not fit.
  */
-static char *put_name(const char *start, char *end, const struct dentry *dentry)
+static char *put_name(const char *start, char *end, const char *limit, const struct dentry *dentry)
 {
 	const struct word_at_a_time constants = WORD_AT_A_TIME_CONSTANTS;
 	const unsigned char *name = smp_load_acquire(&dentry->d_name.name);
 	unsigned int len = READ_ONCE(dentry->d_name.len);
-	unsigned long behind, word, zeros;
+	unsigned long behind = 0, word, zeros;
+	bool room = limit - end >= WORD;
 	char *to = end - len;
 	unsigned int at;
 
 	if (unlikely(len >= end - start))
 		return NULL;
-	behind = get_unaligned((unsigned long *)end);
+	if (room)
+		behind = get_unaligned((unsigned long *)end);
 	for (at = 0; at < len; at += WORD) {
 		word = load_unaligned_zeropad(name + at);
-		put_unaligned(word, (unsigned long *)(to + at));
+		if (room || at + WORD <= len)
+			put_unaligned(word, (unsigned long *)(to + at));
+		else
+			memcpy(to + at, &word, len - at);
 		/* Name and length do not fit: a rename is at work, and will be noticed. */
 		if (at + WORD < len && unlikely(has_zero(word, &zeros, &constants)))
 			break;
 	}
-	put_unaligned(behind, (unsigned long *)end);
+	if (room)
+		put_unaligned(behind, (unsigned long *)end);
 	*--to = '/';
 	return to;
 }
 
 /* As __prepend_path() of fs/d_path.c: from the object upwards to the root. */
-static char *put_names(const char *start, char *end, const struct vfsmount *vfsmnt, const struct dentry *dentry, const struct path *root)
+static char *put_names(const char *start, const char *limit, const struct vfsmount *vfsmnt, const struct dentry *dentry, const struct path *root)
 {
+	char *end = (char *)limit;
 	const struct mount *mnt = real_mount((struct vfsmount *)vfsmnt);
 
 	while (dentry != root->dentry || &mnt->mnt != root->mnt) {
@@ -67,7 +74,7 @@ static char *put_names(const char *start, char *end, const struct vfsmount *vfsm
 		}
 		if (unlikely(dentry == parent))
 			return ERR_PTR(-ENOENT);
-		end = put_name(start, end, dentry);
+		end = put_name(start, end, limit, dentry);
 		if (!end)
 			return ERR_PTR(-ENAMETOOLONG);
 		dentry = parent;
@@ -76,8 +83,7 @@ static char *put_names(const char *start, char *end, const struct vfsmount *vfsm
 }
 
 /*
- * Where in @buffer the path begins that leads from @root to the object; it ends at @bytes, behind which is room for EVF_PATH_MARGIN bytes more. -ENOENT if
- * no path leads there, -ENAMETOOLONG if it does not fit.
+ * Where in @buffer the path begins that leads from @root to the object; it ends at @bytes. -ENOENT if no path leads there, -ENAMETOOLONG if it does not fit.
  */
 int evf_path(const struct vfsmount *mnt, const struct dentry *dentry, const struct path *root, char *buffer, unsigned int bytes)
 {
@@ -85,7 +91,6 @@ int evf_path(const struct vfsmount *mnt, const struct dentry *dentry, const stru
 	int renames_seq, mounts_seq = 0;
 	char *begin;
 
-	BUILD_BUG_ON(EVF_PATH_MARGIN < sizeof(unsigned long));
 	rcu_read_lock();
 again:
 	read_seqbegin_or_lock(mounts, &mounts_seq);

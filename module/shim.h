@@ -12,9 +12,13 @@
 /* filters::by_number: what stands for "allowed" in the table that a domain begins with, and how many numbers of 64-bit calls it has. */
 #define EVF_BY_NUMBER_ALLOW 1
 #define EVF_BY_NUMBER_CALLS 512
-/* domain::Domain: where the set of events stands that its layers speak of; and what stands for vfs.walk there. */
+/* domain::Domain: where the set of events stands that its layers speak of, and what stands for them there. */
 #define EVF_DOMAIN_EVENTS 2048
-#define EVF_VFS_WALK 8
+#define EVF_VFS_GETNAME (1 << 1)
+#define EVF_VFS_PICK (1 << 2)
+#define EVF_VFS_WALK (1 << 3)
+#define EVF_FD_RECEIVE (1 << 4)
+#define EVF_SCOPES (1 << 31)
 /* uapi::control::PR_EVFILTER */
 #define EVF_PR_EVFILTER 0x4556464c
 
@@ -120,8 +124,6 @@ struct dentry *evf_sb_root(const struct super_block *sb);
 struct dentry *evf_root_of_dentry(const struct dentry *dentry);
 
 /* path.c */
-/* Bytes behind a path's end that are written to, and left as they were. */
-#define EVF_PATH_MARGIN 8
 extern seqlock_t *evf_mount_lock;
 int evf_path(const struct vfsmount *mnt, const struct dentry *dentry, const struct path *root, char *buffer, unsigned int bytes);
 unsigned int evf_name_len(const char *name);

@@ -39,15 +39,15 @@
 	EVF_LEAVE_UNMARKED %rax, \target
 .endm
 
-/* Branch to \target if no layer on the current task, whose address the macro above has left in rax, speaks of \event. */
-.macro EVF_LEAVE_UNJUDGED event, target
+/* Branch to \target if no layer on the current task, whose address the macro above has left in rax, speaks of one of \events. */
+.macro EVF_LEAVE_UNJUDGED events, target
 	/* The domain is not freed meanwhile. */
 	incl	PER_CPU_VAR(__preempt_count)
 	movq	EVF_SYSCALL_WORK(%rax), %r11
 	andq	$-EVF_DOMAIN_BYTES, %r11
 	movl	EVF_DOMAIN_EVENTS(%r11), %r11d
 	decl	PER_CPU_VAR(__preempt_count)
-	testl	$\event, %r11d
+	testl	$\events, %r11d
 	jz	\target
 .endm
 
@@ -174,6 +174,7 @@ SYM_FUNC_END(evf_tramp_permit_syscall)
 SYM_FUNC_START(evf_tramp_getname)
 	ENDBR
 	EVF_LEAVE_CURRENT_UNMARKED .Lgetname
+	EVF_LEAVE_UNJUDGED EVF_VFS_GETNAME, .Lgetname
 	EVF_INSPECT evf_on_getname
 .Lgetname:
 	RET
@@ -183,6 +184,7 @@ SYM_FUNC_END(evf_tramp_getname)
 SYM_FUNC_START(evf_tramp_getname_kernel)
 	ENDBR
 	EVF_LEAVE_CURRENT_UNMARKED .Lgetname_kernel
+	EVF_LEAVE_UNJUDGED EVF_VFS_GETNAME, .Lgetname_kernel
 	EVF_INSPECT evf_on_getname_kernel
 .Lgetname_kernel:
 	RET
@@ -256,6 +258,7 @@ SYM_FUNC_END(evf_tramp_task_prctl)
 SYM_FUNC_START(evf_tramp_filename_lookup)
 	ENDBR
 	EVF_LEAVE_CURRENT_UNMARKED .Lfilename_lookup
+	EVF_LEAVE_UNJUDGED EVF_VFS_PICK, .Lfilename_lookup
 	EVF_INSPECT evf_on_filename_lookup, %rcx, %rdx
 .Lfilename_lookup:
 	RET
@@ -280,6 +283,7 @@ SYM_FUNC_START(evf_tramp_vfs_open)
 	EVF_LEAVE_CURRENT_UNMARKED .Lvfs_open
 	testl	$EVF_O_PATH, EVF_FILE_FLAGS(%rsi)
 	jz	.Lvfs_open
+	EVF_LEAVE_UNJUDGED EVF_VFS_PICK, .Lvfs_open
 	EVF_GUARD evf_on_vfs_open
 .Lvfs_open:
 	RET
@@ -289,6 +293,7 @@ SYM_FUNC_END(evf_tramp_vfs_open)
 SYM_FUNC_START(evf_tramp_shared)
 	ENDBR
 	EVF_LEAVE_CURRENT_UNMARKED .Lshared
+	EVF_LEAVE_UNJUDGED (EVF_VFS_PICK | EVF_VFS_WALK | EVF_FD_RECEIVE | EVF_SCOPES), .Lshared
 	EVF_GUARD evf_on_shared, shared=1
 .Lshared:
 	RET

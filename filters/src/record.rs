@@ -84,6 +84,12 @@ impl<'a> Record<'a> {
         })
     }
 
+    /// Whether it is about an object, which a layer sees in its own way.
+    #[inline]
+    pub const fn is_about_object(&self) -> bool {
+        matches!(self.strings, Strings::Of(..))
+    }
+
     /// The same record as a layer with this view sees it.
     #[must_use]
     #[inline]

@@ -32,7 +32,8 @@ impl Filename {
     ///
     /// The value must be what `do_getname` or `do_getname_kernel` returned, and not yet given to anybody.
     pub(crate) unsafe fn bytes(&self) -> Option<&[u8]> {
-        if self.0.is_null() || kernel::error::from_err_ptr(self.0).is_err() {
+        // IS_ERR_OR_NULL()
+        if self.0.is_null() || self.0 as usize >= (-(bindings::MAX_ERRNO as isize)) as usize {
             return None;
         }
         // SAFETY: `name` of a valid filename is NUL-terminated (it may point behind the struct: names longer than EMBEDDED_NAME_MAX) and

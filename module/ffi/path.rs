@@ -19,10 +19,8 @@ extern "C" {
     ) -> i32;
 }
 
-/// `EVF_PATH_MARGIN` of shim.h.
-const MARGIN: usize = 8;
 /// Bytes of a path for which there is always room: nearly all are shorter.
-const SHORT: usize = 248;
+const SHORT: usize = 256;
 /// Bytes of the longest path: `PATH_MAX` without its NUL.
 const LONG: usize = 4095;
 
@@ -41,9 +39,9 @@ pub(crate) enum NoPath {
 
 /// A path, once it is found.
 pub(crate) struct PathText {
-    short: Room<{ SHORT + MARGIN }>,
-    long: Option<KBox<Room<{ LONG + MARGIN }>>>,
-    /// INVARIANT: From here to the end, without the margin, the room that is in use holds the path. At most the length of that.
+    short: Room<SHORT>,
+    long: Option<KBox<Room<LONG>>>,
+    /// INVARIANT: From here to its end the room that is in use holds the path. At most the length of that.
     begin: usize,
 }
 
@@ -51,7 +49,7 @@ impl PathText {
     /// Nothing yet.
     pub(crate) const fn new() -> PathText {
         PathText {
-            short: [MaybeUninit::uninit(); SHORT + MARGIN],
+            short: [MaybeUninit::uninit(); SHORT],
             long: None,
             begin: SHORT,
         }
@@ -73,7 +71,7 @@ impl PathText {
         };
         // INVARIANT: An empty path, should none be found.
         self.begin = bytes;
-        // SAFETY: Invariant of `Place`; the root is held; the buffer has the margin behind `bytes`.
+        // SAFETY: Invariant of `Place`; the root is held; the buffer has as many bytes as we say.
         let begin = unsafe { evf_path(mnt, dentry, root.path(), buffer.cast(), bytes as u32) };
         match usize::try_from(begin) {
             Ok(begin) => {
@@ -98,7 +96,7 @@ impl PathText {
             } else {
                 GFP_NOWAIT | __GFP_NOWARN
             };
-            let long = KBox::<Room<{ LONG + MARGIN }>>::new_uninit(flags)?;
+            let long = KBox::<Room<LONG>>::new_uninit(flags)?;
             // INVARIANT: An empty path.
             self.begin = LONG;
             // SAFETY: Bytes that may be anything need no initial value.

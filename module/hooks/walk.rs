@@ -24,9 +24,6 @@ pub(super) const PERMISSION: AttachPoint = AttachPoint {
     needed_by: Need::events(&[Event::VfsPick, Event::VfsWalk]),
 };
 
-/// `EVF_VFS_WALK` of shim.h.
-const _: () = assert!(1 << Event::VfsWalk.number() == 8);
-
 pub(super) const HOOKS: &[Hook] = &[
     Hook::shared(c"security_inode_follow_link", link_followed),
     Hook::shared(c"nd_jump_link", jumped),
