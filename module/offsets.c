@@ -12,6 +12,8 @@ int main(void)
 	OFFSET(EVF_STATUS, task_struct, thread_info.status);
 	OFFSET(EVF_STACK, task_struct, stack);
 	OFFSET(EVF_SECCOMP_MODE, task_struct, seccomp.mode);
+	OFFSET(EVF_ATOMIC_FLAGS, task_struct, atomic_flags);
+	DEFINE(EVF_NO_NEW_PRIVS, 1 << PFA_NO_NEW_PRIVS);
 	DEFINE(EVF_COMPAT, TS_COMPAT);
 	OFFSET(EVF_FILE_FLAGS, file, f_flags);
 	DEFINE(EVF_O_PATH, O_PATH);

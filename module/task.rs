@@ -249,7 +249,7 @@ pub(crate) fn inherit(child: Task) -> Result {
 ///
 /// Takes no lock: the creator may be dying together with a process whose lock is held. Whoever narrows the creator meanwhile is seen in the next round.
 pub(crate) fn adopt(child: Task) {
-    // Pairs with the barrier in `cover_threads`. The test of the mark in the trampoline comes before it; between that and the child's entry into the
+    // Pairs with the barrier in `cover_threads`, as does the one in the trampoline. The test of the mark in the trampoline comes before it; between that and the child's entry into the
     // list of threads lie locked instructions of the kernel (io-wq's and SQPOLL's locks, cgroup_post_fork).
     ffi::barrier();
     child.take_no_new_privs();

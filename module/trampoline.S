@@ -199,10 +199,24 @@ SYM_FUNC_START(evf_tramp_task_alloc)
 	RET
 SYM_FUNC_END(evf_tramp_task_alloc)
 
-/* void wake_up_new_task(struct task_struct *p): runs in the creator, before the child does */
+/*
+ * void wake_up_new_task(struct task_struct *p): runs in the creator, before the child does. Most of the time the child has what the creator has: the same domain,
+ * and no_new_privs if the creator has it. The barrier is the one of task::adopt, which does the rest.
+ */
 SYM_FUNC_START(evf_tramp_wake_up_new_task)
 	ENDBR
 	EVF_LEAVE_CURRENT_UNMARKED .Lwake_up_new_task
+	lock addl $0, -4(%rsp)
+	movq	EVF_ATOMIC_FLAGS(%rdi), %r10
+	notq	%r10
+	andq	EVF_ATOMIC_FLAGS(%rax), %r10
+	testl	$EVF_NO_NEW_PRIVS, %r10d
+	jnz	.Ladopt
+	movq	EVF_SYSCALL_WORK(%rax), %r10
+	xorq	EVF_SYSCALL_WORK(%rdi), %r10
+	testq	$-EVF_DOMAIN_BYTES, %r10
+	jz	.Lwake_up_new_task
+.Ladopt:
 	EVF_GUARD evf_on_wake_up_new_task
 .Lwake_up_new_task:
 	RET

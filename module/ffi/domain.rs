@@ -17,8 +17,11 @@ use kernel::types::Opaque;
 use super::Task;
 use crate::domain::Domain;
 
-/// `EVF_DOMAIN_BYTES` of shim.h: size and alignment of a domain. The bits below are the kernel's.
+/// `EVF_DOMAIN_BYTES` of shim.h: size and alignment of a domain.
 const DOMAIN_BYTES: usize = 4096;
+
+/// The bits of the word that are the kernel's.
+const FLAGS: usize = DOMAIN_BYTES - 1;
 
 /// `SYSCALL_WORK_SECCOMP`: lets the task's system calls come by our hook.
 const WORK_SECCOMP: usize = 1;
@@ -79,16 +82,25 @@ impl DomainRef {
 
     /// Puts `task` under the domain; from here on its events are judged by it.
     pub(crate) fn give_to(self, task: Task) {
-        let domain = self.0.as_ptr() as usize;
+        let new = self.0.as_ptr() as usize | WORK_SECCOMP;
         core::mem::forget(self);
-        put_in_place(task, domain | WORK_SECCOMP, |old| old);
+        // SAFETY: The task is valid. The kernel changes the word with atomic operations only, and so do we.
+        let word = unsafe { Atomic::from_ptr(word(task)) };
+        let mut old = word.load(Relaxed);
+        while let Err(now) = word.cmpxchg(old, old & FLAGS | new, Full) {
+            old = now;
+        }
+        // What the task had.
+        drop(NonNull::new((old & !FLAGS) as *mut Held).map(DomainRef));
     }
 
     /// Puts `child`, which has just been allocated by the caller and has not run, under the domain. What its word holds is a copy of the caller's.
     pub(crate) fn give_to_child(self, child: Task) {
-        let domain = self.0.as_ptr() as usize;
+        let new = self.0.as_ptr() as usize | WORK_SECCOMP;
         core::mem::forget(self);
-        put_in_place(child, domain | WORK_SECCOMP, |_| 0);
+        let word = word(child);
+        // SAFETY: Nobody else knows the task yet.
+        unsafe { word.write(word.read() & FLAGS | new) };
     }
 
     /// The reference as an address, for the table of sockets.
@@ -152,18 +164,6 @@ fn word(task: Task) -> *mut usize {
     unsafe { ptr::addr_of_mut!((*task.as_ptr()).thread_info.syscall_work).cast() }
 }
 
-/// Puts `new` into the task's word, beside the kernel's flags; what `owned` makes of the domain that was there is given up.
-fn put_in_place(task: Task, new: usize, owned: impl FnOnce(usize) -> usize) {
-    // SAFETY: The task is valid. The kernel changes the word with atomic operations only, and so do we.
-    let word = unsafe { Atomic::from_ptr(word(task)) };
-    let mut old = word.load(Relaxed);
-    while let Err(now) = word.cmpxchg(old, old & (DOMAIN_BYTES - 1) | new, Full) {
-        old = now;
-    }
-    let gone = owned(old & !(DOMAIN_BYTES - 1)) as *mut Held;
-    drop(NonNull::new(gone).map(DomainRef));
-}
-
 /// The domain of `task`, which the caller holds the RCU read lock to look at.
 pub(crate) fn domain_of(task: Task, _rcu: &rcu::Guard) -> Option<&Domain> {
     held(task).map(|held| {
@@ -193,10 +193,17 @@ pub(crate) fn domain_ref_of(task: Task) -> Option<DomainRef> {
 fn held(task: Task) -> Option<NonNull<Held>> {
     // SAFETY: The task is valid. The word of another task may change under us, a torn read is not possible.
     let word = unsafe { word(task).read_volatile() };
-    NonNull::new((word & !(DOMAIN_BYTES - 1)) as *mut Held)
+    NonNull::new((word & !FLAGS) as *mut Held)
 }
 
 /// Takes the domain of a task that is being freed.
 pub(crate) fn forget_task(task: Task) {
-    put_in_place(task, 0, |old| old);
+    let word = word(task);
+    // SAFETY: Nobody else knows the task any more.
+    let old = unsafe {
+        let old = word.read();
+        word.write(old & FLAGS);
+        old
+    };
+    drop(NonNull::new((old & !FLAGS) as *mut Held).map(DomainRef));
 }
