@@ -18,7 +18,7 @@ pub const LAYER_COST: u32 = 4;
 /// Cost of a string comparison: at most `PATH_MAX` bytes are compared, many at a time.
 pub const COMPARE_COST: u32 = 16;
 
-/// Cost of a walk through a table: at most `PATH_MAX` steps, each at most a search by halving among [`MAX_SPARSE_EDGES`] edges.
+/// Cost of a walk through a table: at most `PATH_MAX` bytes, each at most three steps of the automaton.
 pub const MATCH_COST: u32 = 256;
 
 /// Cost of a search: at most `PATH_MAX` times [`MAX_NEEDLE_BYTES`] bytes are compared.
@@ -26,9 +26,6 @@ pub const SEARCH_COST: u32 = 256;
 
 /// Bytes of a string that is searched for in another; longer ones need a table.
 pub const MAX_NEEDLE_BYTES: usize = 64;
-
-/// Edges of a sparse node of a table; more than that need a dense node.
-pub const MAX_SPARSE_EDGES: usize = 16;
 
 /// System call numbers of each architecture that a layer's verdict by number is kept for; larger ones are always asked about.
 pub const NUMBERED_CALLS: usize = 512;

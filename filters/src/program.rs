@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 //! A verified program, as a view into the image that holds it.
 
+use core::ops::Range;
+
 use crate::event::Event;
-use crate::image::{word, Section, ENTRY_BYTES};
+use crate::image::{Section, ENTRY_BYTES};
 use crate::insn::{Insn, INSN_BYTES};
 use crate::table::Table;
 
@@ -11,28 +13,28 @@ use crate::table::Table;
 /// There is no other way to have one: the fields are private and only [`crate::policy::Policy`] makes it, from an image that it has verified.
 #[derive(Clone, Copy, Debug)]
 pub struct Program<'a> {
-    event: Event,
+    image: &'a [u8],
+    section: &'a Section,
     insns: &'a [u8],
-    strings: &'a [u8],
-    tables: &'a [u8],
-    pool: &'a [u8],
 }
 
 impl<'a> Program<'a> {
     /// The parts of `image` that `section` names; what they hold is not yet verified.
-    pub(crate) fn view(image: &'a [u8], section: &Section) -> Option<Program<'a>> {
+    ///
+    /// This happens for every event that is judged, so lists and pool are looked up when they are asked for.
+    #[inline]
+    pub(crate) fn view(image: &'a [u8], section: &'a Section) -> Option<Program<'a>> {
         Some(Program {
-            event: section.event,
+            image,
+            section,
             insns: image.get(section.insns.clone())?,
-            strings: image.get(section.strings.clone())?,
-            tables: image.get(section.tables.clone())?,
-            pool: image.get(section.pool.clone())?,
         })
     }
 
     /// The event that the program judges.
+    #[inline]
     pub const fn event(&self) -> Event {
-        self.event
+        self.section.event
     }
 
     /// Number of instructions.
@@ -53,41 +55,50 @@ impl<'a> Program<'a> {
     }
 
     /// Number of string constants.
-    pub const fn strings(&self) -> usize {
-        self.strings.len() / ENTRY_BYTES
+    pub fn strings(&self) -> usize {
+        self.section.strings.len() / ENTRY_BYTES
     }
 
     /// Number of tables.
-    pub const fn tables(&self) -> usize {
-        self.tables.len() / ENTRY_BYTES
+    pub fn tables(&self) -> usize {
+        self.section.tables.len() / ENTRY_BYTES
     }
 
     /// String constant `index`.
+    #[inline]
     pub fn string(&self, index: usize) -> Option<&'a [u8]> {
-        self.pooled(self.strings, index)
+        self.pooled(&self.section.strings, index)
     }
 
     /// Table `index`.
+    #[inline]
     pub fn table(&self, index: usize) -> Option<Table<'a>> {
-        Table::view(self.pooled(self.tables, index)?)
+        self.pooled(&self.section.tables, index).map(Table::view)
     }
 
     /// Bytes of the pool, which strings and tables lie in.
-    pub(crate) const fn pool_bytes(&self) -> usize {
-        self.pool.len()
+    pub(crate) fn pool_bytes(&self) -> usize {
+        self.section.pool.len()
     }
 
     /// The bytes of table `index`.
     #[cfg(feature = "lang")]
     pub(crate) fn table_bytes(&self, index: usize) -> Option<&'a [u8]> {
-        self.pooled(self.tables, index)
+        self.pooled(&self.section.tables, index)
     }
 
     /// The bytes of the pool that entry `index` of `list` names.
-    fn pooled(&self, list: &[u8], index: usize) -> Option<&'a [u8]> {
+    #[inline]
+    fn pooled(&self, list: &Range<usize>, index: usize) -> Option<&'a [u8]> {
         let at = index.checked_mul(ENTRY_BYTES)?;
-        let offset = word(list, at)? as usize;
-        let len = word(list, at.checked_add(4)?)? as usize;
-        self.pool.get(offset..offset.checked_add(len)?)
+        let list = self.image.get(list.start..list.end)?;
+        let entry = list.get(at..at.checked_add(ENTRY_BYTES)?)?;
+        let [a, b, c, d, e, f, g, h] = *entry.first_chunk::<ENTRY_BYTES>()?;
+        let offset = u32::from_le_bytes([a, b, c, d]) as usize;
+        let len = u32::from_le_bytes([e, f, g, h]) as usize;
+        let pool = self
+            .image
+            .get(self.section.pool.start..self.section.pool.end)?;
+        pool.get(offset..offset.checked_add(len)?)
     }
 }

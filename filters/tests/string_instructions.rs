@@ -160,106 +160,118 @@ fn the_longest_paths_and_constants() {
     );
 }
 
-#[test]
-fn a_table_made_by_hand() {
-    // "/usr/lib" and what is below it: 1. "/etc/passwd" exactly: 2. The empty string: 7. All else: 0.
-    let chain = |value, literal: &[u8], default| Node::Chain {
-        value,
+fn sink(value: u32) -> Node {
+    Node::Sink { value }
+}
+
+fn chain(literal: &[u8], fallback: u32, next: u32) -> Node {
+    Node::Chain {
         literal: literal.to_vec(),
+        fallback,
+        next,
+    }
+}
+
+fn branch(value: u32, edges: &[(u8, u32)], default: u32) -> Node {
+    Node::Branch {
+        value,
+        edges: edges.to_vec(),
         default,
-    };
-    let automaton = Automaton {
-        start: 2,
-        nodes: vec![
-            Node::Sink { value: 0 },
-            Node::Sink { value: 1 },
-            chain(7, b"/", 0),
-            Node::Dense {
-                value: 0,
-                lowest: b'e',
-                targets: [vec![6], vec![0; 15], vec![4]].concat(),
-                default: 0,
-            },
-            chain(0, b"sr/lib", 0),
-            Node::Sparse {
-                value: 1,
-                ranges: vec![(b'/', b'/', 1)],
-                default: 0,
-            },
-            chain(0, b"tc/passwd", 0),
-            Node::Sparse {
-                value: 2,
-                ranges: vec![],
-                default: 0,
-            },
-        ],
-    };
-    for (path, value) in [
-        ("/usr/lib", 1),
-        ("/usr/lib/x", 1),
-        ("/usr/library", 0),
-        ("/usr/li", 0),
-        ("/etc/passwd", 2),
-        ("/etc/passwd-", 0),
-        ("/etc/passw", 0),
-        ("/etc", 0),
-        ("/", 0),
-        ("", 7),
-        ("x", 0),
-        ("/v", 0),
-        ("/d", 0),
-    ] {
-        assert_eq!(
-            automaton.value(path.as_bytes()),
-            Some(value),
-            "the second opinion: {path}"
-        );
-        assert_value(&automaton, path.as_bytes(), value);
+    }
+}
+
+/// Asserts what the table and the second opinion say.
+#[track_caller]
+fn assert_values(automaton: &Automaton, expectations: &[(&[u8], u32)]) {
+    for (input, expected) in expectations {
+        let second = automaton.value(input);
+        assert_eq!(second, Some(*expected), "the second opinion on {input:?}");
+        assert_value(automaton, input, *expected);
     }
 }
 
 #[test]
-fn every_byte_takes_its_own_edge() {
-    let sink = |value| Node::Sink { value };
-    let mut nodes = vec![
-        Node::Dense {
-            value: 300,
-            lowest: 0,
-            targets: (2..258).collect(),
-            default: 1,
-        },
-        sink(400),
-    ];
-    nodes.extend((0..256).map(sink));
-    let dense = Automaton { start: 0, nodes };
-    let sparse = Automaton {
-        start: 0,
+fn a_table_made_by_hand() {
+    // "/usr/lib" and what is below it: 1. "/etc/passwd" exactly: 2. The empty string: 7. All else: 0.
+    let automaton = Automaton {
+        start: 2,
         nodes: vec![
-            Node::Sparse {
-                value: 5,
-                ranges: vec![(0, 0, 2), (1, 9, 3), (11, 254, 4), (255, 255, 5)],
-                default: 1,
-            },
-            sink(10),
             sink(0),
             sink(1),
-            sink(11),
+            branch(7, &[(b'/', 3)], 0),
+            branch(0, &[(b'e', 6), (b'u', 4)], 0),
+            chain(b"sr/lib", 0, 5),
+            branch(1, &[(b'/', 1)], 0),
+            chain(b"tc/pas", 0, 7),
+            chain(b"swd", 0, 8),
+            branch(2, &[], 0),
+        ],
+    };
+    let expectations: [(&[u8], u32); 13] = [
+        (b"/usr/lib", 1),
+        (b"/usr/lib/x", 1),
+        (b"/usr/library", 0),
+        (b"/usr/li", 0),
+        (b"/etc/passwd", 2),
+        (b"/etc/passwd-", 0),
+        (b"/etc/passw", 0),
+        (b"/etc", 0),
+        (b"/", 0),
+        (b"", 7),
+        (b"x", 0),
+        (b"/v", 0),
+        (b"/d", 0),
+    ];
+    assert_values(&automaton, &expectations);
+}
+
+#[test]
+fn every_byte_takes_its_own_edge() {
+    let all: Vec<(u8, u32)> = (0..=255).map(|byte| (byte, u32::from(byte) + 2)).collect();
+    let mut nodes = vec![branch(300, &all, 1), sink(400)];
+    nodes.extend((0..256).map(sink));
+    let full = Automaton { start: 0, nodes };
+    let few = Automaton {
+        start: 0,
+        nodes: vec![
+            branch(5, &[(0, 2), (9, 3), (255, 4)], 1),
+            sink(10),
+            sink(0),
+            sink(9),
             sink(255),
         ],
     };
     for byte in (0..=255u8).step_by(if cfg!(miri) { 51 } else { 1 }) {
-        assert_value(&dense, &[byte], byte.into());
+        assert_value(&full, &[byte], byte.into());
         let expected = match byte {
-            0 => 0,
-            1..=9 => 1,
-            10 => 10,
-            255 => 255,
-            _ => 11,
+            0 | 9 | 255 => byte.into(),
+            _ => 10,
         };
-        assert_value(&sparse, &[byte, b'x'], expected);
+        assert_value(&few, &[byte, b'x'], expected);
     }
-    assert_value(&dense, &[], 300);
-    assert_value(&sparse, &[], 5);
+    assert_value(&full, &[], 300);
+    assert_value(&few, &[], 5);
+}
+
+#[test]
+fn a_row_ends_where_the_next_begins() {
+    // The row of the first branch is short; what bytes above its last edge find is in the second row, or behind the table's end.
+    let automaton = Automaton {
+        start: 0,
+        nodes: vec![
+            branch(1, &[(b'a', 1)], 2),
+            branch(3, &[(b'a', 3), (b'z', 3)], 4),
+            sink(5),
+            sink(6),
+            sink(7),
+        ],
+    };
+    for byte in 0..=255u8 {
+        let first = if byte == b'a' { 3 } else { 5 };
+        assert_values(&automaton, &[(&[byte], first)]);
+        let second = if byte == b'a' || byte == b'z' { 6 } else { 7 };
+        assert_values(&automaton, &[(&[b'a', byte], second)]);
+    }
 }
 
 #[test]
@@ -267,68 +279,130 @@ fn a_chain_ends_inside_at_its_end_and_beyond() {
     let automaton = Automaton {
         start: 0,
         nodes: vec![
-            Node::Chain {
-                value: 1,
-                literal: b"abab".to_vec(),
-                default: 3,
-            },
-            Node::Chain {
-                value: 2,
-                literal: vec![b'c'; 4000],
-                default: 0,
-            },
-            Node::Sink { value: 4 },
-            Node::Sparse {
-                value: 3,
-                ranges: vec![(b'a', b'a', 0)],
-                default: 3,
-            },
+            chain(b"abab", 3, 1),
+            chain(b"cccccccc", 3, 2),
+            chain(b"c", 4, 1),
+            branch(3, &[(b'a', 0)], 3),
+            sink(4),
         ],
     };
-    let long = [b"abab".to_vec(), vec![b'c'; 4000]].concat();
+    let long = [b"abab".to_vec(), vec![b'c'; 900]].concat();
     let mut broken = long.clone();
-    broken[2000] = b'x';
-    let expectations: [(&[u8], u32); 9] = [
-        (b"", 1),
-        (b"aba", 1),
-        (b"abab", 2),
-        (b"ababc", 2),
+    broken[4 + 18] = b'x';
+    let mut last = long.clone();
+    last[4 + 8] = b'x';
+    let expectations: [(&[u8], u32); 11] = [
+        (b"", 3),
+        (b"aba", 3),
+        (b"abab", 3),
+        (b"ababc", 3),
+        (b"ababcccccccc", 4),
         (b"abx", 3),
         (b"abxx", 3),
-        (b"abxaabab", 2),
-        (&long, 4),
+        (b"abxaababcccccccc", 4),
+        (&long, 3),
         (&broken, 3),
+        (&last, 4),
     ];
-    for (input, expected) in expectations {
-        let second = automaton.value(input);
-        assert_eq!(second, Some(expected), "the second opinion on {input:?}");
-        assert_value(&automaton, input, expected);
+    assert_values(&automaton, &expectations);
+}
+
+#[test]
+fn a_chain_of_each_length_differs_at_each_place() {
+    for length in 1..=8 {
+        let literal = &b"/usrlib8"[..length];
+        let automaton = Automaton {
+            start: 0,
+            nodes: vec![
+                chain(literal, 1, 2),
+                branch(1, &[(b'x', 3), (0, 4)], 5),
+                sink(2),
+                sink(3),
+                sink(4),
+                sink(5),
+            ],
+        };
+        for rest in [&b""[..], b"r", b"rest", b"a rest that is longer"] {
+            assert_values(&automaton, &[(&[literal, rest].concat(), 2)]);
+            for place in 0..length {
+                // Zeros stand for what comes after the end; as bytes of a string they are none of a literal's.
+                let cut = &literal[..place];
+                let expectations: [(&[u8], u32); 4] = [
+                    (cut, 1),
+                    (&[cut, b"x", rest].concat(), 3),
+                    (&[cut, b"\0", rest].concat(), 4),
+                    (&[cut, b"y", rest].concat(), 5),
+                ];
+                assert_values(&automaton, &expectations);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_skip_finds_stops_at_each_place() {
+    let skip = |stops| Node::Skip {
+        value: 1,
+        stops,
+        mark: b'/',
+        edges: vec![(b'.', 1), (b'/', 2)],
+    };
+    // A dot after a slash: 4, if another dot follows, 5. Another dot: 3. A second stop without an edge is passed, and is no mark.
+    let automaton = |stops| Automaton {
+        start: 0,
+        nodes: vec![
+            skip(stops),
+            sink(3),
+            branch(9, &[(b'.', 3), (b'/', 2)], 0),
+            branch(4, &[(b'.', 4)], 0),
+            sink(5),
+        ],
+    };
+    for before in 0..20 {
+        let passed = vec![b'x'; before];
+        for rest in [&b""[..], b"r", b"a rest that is longer"] {
+            let dot = [&passed, &b"."[..], rest].concat();
+            let marked = [&passed, &b"/.."[..], rest].concat();
+            let far = [&passed, &b"//x."[..], rest].concat();
+            let zero = [&passed, &b"\0/\0"[..], rest].concat();
+            for stops in [*b"..", *b".\0", *b"\0."] {
+                let automaton = automaton(stops);
+                let expectations: [(&[u8], u32); 3] = [(&dot, 3), (&marked, 5), (&far, 3)];
+                assert_values(&automaton, &expectations);
+                assert_values(&automaton, &[(&zero, 1), (&passed, 1)]);
+            }
+        }
+        let ends = [&passed, &b"/."[..]].concat();
+        assert_values(&automaton(*b".."), &[(&ends, 4)]);
     }
 }
 
 #[test]
 fn a_walk_over_the_longest_path_ends() {
+    let longest = vec![b'/'; MAX_STRING_BYTES - 1];
     let endless = Automaton {
         start: 0,
-        nodes: vec![Node::Sparse {
-            value: 6,
-            ranges: vec![(0, 255, 0)],
-            default: 0,
-        }],
+        nodes: vec![branch(6, &[], 0)],
     };
-    assert_value(&endless, &vec![b'/'; MAX_STRING_BYTES - 1], 6);
+    assert_value(&endless, &longest, 6);
     let hopping = Automaton {
         start: 0,
-        nodes: vec![
-            Node::Chain {
-                value: 8,
-                literal: b"ab".to_vec(),
-                default: 0,
-            },
-            Node::Sink { value: 9 },
-        ],
+        nodes: vec![chain(b"/a", 1, 2), branch(8, &[], 0), sink(9)],
     };
-    assert_value(&hopping, &vec![b'a'; MAX_STRING_BYTES - 1], 8);
+    assert_value(&hopping, &longest, 8);
+    for (stops, mark) in [(*b"//", b'/'), (*b"ab", b'/'), (*b"/a", b'a')] {
+        let edges = vec![(b'/', 0)];
+        let staying = Automaton {
+            start: 0,
+            nodes: vec![Node::Skip {
+                value: 10,
+                stops,
+                mark,
+                edges,
+            }],
+        };
+        assert_value(&staying, &longest, 10);
+    }
 }
 
 proptest! {

@@ -35,11 +35,7 @@ fn tables(tables: Vec<Vec<u8>>) -> Draft {
 
 #[track_caller]
 fn table_refused(bytes: Vec<u8>) {
-    let sink = Automaton {
-        start: 0,
-        nodes: vec![Node::Sink { value: 1 }],
-    };
-    let draft = tables(vec![sink.encode(), bytes]);
+    let draft = tables(vec![Automaton::sink(1).encode(), bytes]);
     program_refused(
         draft,
         Reason::BadTable(1),
@@ -237,11 +233,7 @@ fn too_many_strings() {
 
 #[test]
 fn too_many_tables() {
-    let table = Automaton {
-        start: 0,
-        nodes: vec![Node::Sink { value: 1 }],
-    }
-    .encode();
+    let table = Automaton::sink(1).encode();
     let with = |count| Draft {
         tables: vec![table.clone(); count],
         ..Draft::getname(&[ALLOW])
@@ -290,172 +282,201 @@ fn bad_string() {
     }
 }
 
-#[test]
-fn bad_table_header() {
-    let good = Automaton {
-        start: 0,
+#[track_caller]
+fn table_accepted(bytes: &[u8]) {
+    image::verify(image::encode(&[tables(vec![bytes.to_vec()])])).expect("a sound table");
+}
+
+/// A table with a node of each kind. Its words, by number:
+///
+/// ```text
+/// 0 header   4 value   5 chain   9 a branch's head and five cells, the last one the edge   21 a skip's head and three cells
+/// ```
+fn one_of_each() -> Vec<u8> {
+    let automaton = Automaton {
+        start: 1,
         nodes: vec![
-            Node::Chain {
-                value: 1,
-                literal: b"abcd".to_vec(),
-                default: 1,
-            },
             Node::Sink { value: 1 },
+            Node::Chain {
+                literal: b"abcde".to_vec(),
+                fallback: 2,
+                next: 3,
+            },
+            Node::Branch {
+                value: 2,
+                edges: vec![(4, 1)],
+                default: 3,
+            },
+            Node::Skip {
+                value: 3,
+                stops: [0, 1],
+                mark: 2,
+                edges: vec![(2, 0)],
+            },
         ],
     };
-    let bytes = good.encode();
-    image::verify(image::encode(&[tables(vec![bytes.clone()])])).expect("a sound table");
+    automaton.encode()
+}
+
+fn word(bytes: &[u8], index: usize) -> u32 {
+    let mut words = bytes.chunks_exact(4);
+    let word = words.nth(index).expect("a word of the table");
+    u32::from_le_bytes(word.try_into().expect("four bytes"))
+}
+
+/// The targets of its nodes, in their order.
+const SINK: u32 = 16 - 1;
+const CHAIN: u32 = 20 - 3;
+const BRANCH: u32 = 36 + 8;
+const SKIP: u32 = 84 + 8 - 2;
+
+#[test]
+fn bad_table_header() {
+    let bytes = one_of_each();
+    table_accepted(&bytes);
     for cut in 0..bytes.len() {
         table_refused(bytes[..cut].to_vec());
     }
     table_refused([bytes.clone(), vec![0; 4]].concat());
-    // Nodes, edge words, literal bytes, start.
-    for (offset, value) in [
-        (0, 0),
-        (0, 1),
-        (0, 3),
-        (0, u32::MAX),
-        (4, 1),
-        (4, u32::MAX),
-        (8, 3),
-        (8, 5),
-        (8, u32::MAX),
-        (12, 2),
-        (12, u32::MAX),
-    ] {
-        table_refused(patched(bytes.clone(), offset, value));
-    }
-    table_refused(
-        Automaton {
-            start: 0,
-            nodes: vec![],
+    table_refused([bytes.clone(), vec![0; 8]].concat());
+    // Values, chains, cells: one less, one more, so many that the sum wraps round.
+    for (index, count) in [(1, 1), (2, 1), (3, 10)] {
+        assert_eq!(word(&bytes, index), count);
+        for wrong in [0, count - 1, count + 1, u32::MAX, 1 << 30, 1 << 28, 1 << 29] {
+            if wrong != count {
+                table_refused(patched(bytes.clone(), 4 * index, wrong));
+            }
         }
-        .encode(),
-    );
+    }
+    // Four values more are as long as a chain less.
+    table_refused(patched(patched(bytes.clone(), 4, 5), 8, 0));
 }
 
 #[test]
-fn bad_table_nodes() {
-    let sink = || Node::Sink { value: 1 };
-    let table = |nodes: Vec<Node>| Automaton { start: 0, nodes }.encode();
-    let chain = |literal: &[u8], default| Node::Chain {
-        value: 1,
-        literal: literal.to_vec(),
-        default,
-    };
-    let sparse = |ranges: &[(u8, u8, u32)], default| Node::Sparse {
-        value: 1,
-        ranges: ranges.to_vec(),
-        default,
-    };
-    let dense = |lowest, targets: Vec<u32>, default| Node::Dense {
-        value: 1,
-        lowest,
-        targets,
-        default,
-    };
-    let accepted = |bytes| image::verify(image::encode(&[tables(vec![bytes])])).map(|_| ());
-
-    // A sink has nothing but a value: head, data and default are zero.
-    for (offset, word) in [(16, 0x100), (16, 4), (16, 0xff), (24, 1), (28, 1)] {
-        table_refused(patched(table(vec![sink(), sink()]), offset, word));
+fn bad_table_target() {
+    let bytes = one_of_each();
+    // Where targets stand, and what is added to them there.
+    let places = [
+        (0, 0, "start"),
+        (8, 5 << 24, "next"),
+        (9, 0x8000_0000, "default"),
+        (20, 0, "edge of a branch"),
+        (28, 0, "edge of a skip"),
+    ];
+    assert_eq!(word(&bytes, 0), CHAIN);
+    assert_eq!(word(&bytes, 7), (BRANCH << 8) | 24);
+    assert_eq!(word(&bytes, 8), SKIP | (5 << 24));
+    assert_eq!(word(&bytes, 9), SKIP | 0x8000_0000);
+    assert_eq!(word(&bytes, 20), CHAIN);
+    assert_eq!(word(&bytes, 28), SINK);
+    let end = bytes.len() as u32;
+    let mut wrong = vec![
+        0,
+        1,
+        2,
+        3,
+        12,
+        13,
+        14,
+        15 + 4,
+        end - 1,
+        end,
+        end + 1,
+        end + 2,
+        end + 3,
+    ];
+    for right in [SINK, CHAIN, BRANCH, SKIP] {
+        // Each other kind at the place of this one; the right kind beside it.
+        let place = (right + 3) & !3;
+        wrong.extend((place - 3..=place).filter(|target| *target != right));
+        wrong.extend([right - 4, right + 4, right + 8].iter().filter(|target| {
+            // A value more does not exist, nor does a row at another cell.
+            ![SINK, CHAIN, BRANCH, SKIP].contains(*target)
+        }));
     }
-    table_refused(table(vec![chain(b"", 0), sink()]));
-    table_refused(table(vec![chain(b"a", 2), sink()]));
-    table_refused(table(vec![sink(), chain(b"a", 0)]));
-    // The literal leaves the literal bytes: its place, its length.
-    for (offset, word) in [(24, 1), (24, u32::MAX), (16, 2 << 8 | 1), (16, 0xffff_ff01)] {
-        table_refused(patched(table(vec![chain(b"a", 0), sink()]), offset, word));
+    for (index, added, name) in places {
+        for right in [SINK, CHAIN, BRANCH, SKIP] {
+            table_accepted(&patched(bytes.clone(), 4 * index, right + added));
+        }
+        for wrong in &wrong {
+            println!("{name}: {wrong}");
+            table_refused(patched(bytes.clone(), 4 * index, wrong + added));
+        }
     }
-
-    let sixteen: Vec<_> = (0..16).map(|edge| (edge, edge, 0)).collect();
-    assert_eq!(accepted(table(vec![sparse(&sixteen, 0)])), Ok(()));
-    let seventeen: Vec<_> = (0..17).map(|edge| (edge, edge, 0)).collect();
-    table_refused(table(vec![sparse(&seventeen, 0)]));
-    table_refused(table(vec![sparse(&[(1, 1, 2)], 0), sink()]));
-    table_refused(table(vec![sparse(&[(1, 1, 0)], 2), sink()]));
-    table_refused(table(vec![sparse(&[(5, 4, 0)], 0)]));
-    table_refused(table(vec![sparse(&[(5, 6, 0), (6, 7, 0)], 0)]));
-    table_refused(table(vec![sparse(&[(5, 6, 0), (3, 3, 0)], 0)]));
-    table_refused(table(vec![sparse(&[(250, 255, 0), (0, 0, 0)], 0)]));
-    assert_eq!(
-        accepted(table(vec![sparse(&[(0, 0, 0), (1, 255, 0)], 0)])),
-        Ok(())
-    );
-    // Bits above the range's two bytes; edges past the end.
-    for (offset, word) in [(32, 0x0001_0201), (24, 1), (24, u32::MAX), (16, 2 << 8 | 2)] {
-        table_refused(patched(table(vec![sparse(&[(1, 2, 0)], 0)]), offset, word));
+    for right in [SINK, BRANCH, SKIP] {
+        table_accepted(&patched(bytes.clone(), 4 * 7, (right << 8) | 24));
     }
-
-    assert_eq!(accepted(table(vec![dense(0, vec![0; 256], 0)])), Ok(()));
-    assert_eq!(accepted(table(vec![dense(255, vec![0], 0)])), Ok(()));
-    table_refused(table(vec![dense(255, vec![0; 2], 0)]));
-    table_refused(table(vec![dense(0, vec![0; 257], 0)]));
-    table_refused(table(vec![dense(0, vec![], 0)]));
-    table_refused(table(vec![dense(0, vec![0, 1], 0)]));
-    table_refused(table(vec![dense(0, vec![0], 1)]));
-    for (offset, word) in [
-        (24, 1),
-        (24, u32::MAX),
-        (32, 256),
-        (32, u32::MAX),
-        (16, 0xffff_ff03),
-    ] {
-        table_refused(patched(table(vec![dense(9, vec![0], 0)]), offset, word));
+    // A chain that falls back to a chain need not consume anything.
+    for wrong in wrong.into_iter().chain([CHAIN]) {
+        table_refused(patched(bytes.clone(), 4 * 7, (wrong << 8) | 24));
     }
 }
 
 #[test]
-fn an_edge_or_literal_belongs_to_one_node() {
-    // Two dense nodes over the same edges; two chains over the same literal. By themselves each is sound.
-    let table = |nodes: &[[u32; 4]], edges: &[u32], literals: &[u8]| {
-        let header = [
-            nodes.len() as u32,
-            edges.len() as u32,
-            literals.len() as u32,
-            0,
-        ];
-        let words = header.iter().chain(nodes.iter().flatten()).chain(edges);
-        let mut bytes: Vec<u8> = words.flat_map(|word| word.to_le_bytes()).collect();
-        bytes.extend(literals);
-        bytes
+fn bad_table_chain() {
+    let chain = |literal: &[u8]| Automaton {
+        start: 0,
+        nodes: vec![
+            Node::Chain {
+                literal: literal.to_vec(),
+                fallback: 1,
+                next: 1,
+            },
+            Node::Sink { value: 1 },
+        ],
     };
-    let accepted = |bytes| image::verify(image::encode(&[tables(vec![bytes])])).map(|_| ());
-    let (dense, sparse, chain, sink) = (
-        [3 | 2 << 8, 0, 0, 0],
-        [2 | 1 << 8, 0, 0, 0],
-        [1 | 4 << 8, 0, 0, 0],
-        [0; 4],
-    );
-    assert_eq!(accepted(table(&[dense, sink], &[9, 0, 0], b"")), Ok(()));
-    assert_eq!(
-        accepted(table(
-            &[dense, [3 | 2 << 8, 0, 3, 0]],
-            &[9, 0, 0, 7, 1, 1],
-            b""
-        )),
-        Ok(())
-    );
-    table_refused(table(&[dense, dense], &[9, 0, 0], b""));
-    table_refused(table(&[dense, dense], &[9, 0, 0, 0, 0], b""));
-    assert_eq!(
-        accepted(table(
-            &[sparse, [2 | 1 << 8, 0, 2, 0]],
-            &[0x909, 0, 0x909, 0],
-            b""
-        )),
-        Ok(())
-    );
-    table_refused(table(&[sparse, sparse], &[0x909, 0], b""));
-    assert_eq!(
-        accepted(table(
-            &[chain, [1 | 4 << 8, 0, 4, 0], sink],
-            &[],
-            b"abcdabcd"
-        )),
-        Ok(())
-    );
-    table_refused(table(&[chain, chain, sink], &[], b"abcd"));
+    for length in 1..=8 {
+        let literal = &b"abcdefgh"[..length];
+        let bytes = chain(literal).encode();
+        table_accepted(&bytes);
+        // No zero among its bytes, nothing but zeros below them.
+        for at in 0..8 {
+            let mut bytes = bytes.clone();
+            let byte = &mut bytes[20 + at];
+            *byte = if *byte == 0 { 1 } else { 0 };
+            table_refused(bytes);
+        }
+        // Both lengths say the same.
+        let (bits, count) = (word(&bytes, 7), word(&bytes, 8));
+        for wrong in [1, 4, 8, 64, 128] {
+            table_refused(patched(bytes.clone(), 28, bits ^ wrong));
+        }
+        for wrong in [1 << 24, 4 << 24, 8 << 24, 16 << 24, 128 << 24] {
+            table_refused(patched(bytes.clone(), 32, count ^ wrong));
+        }
+    }
+    // None at all.
+    let mut empty = chain(b"a").encode();
+    empty[27] = 0;
+    let bits = (word(&empty, 7) & !0xff) | 64;
+    let next = word(&empty, 8) & 0x00ff_ffff;
+    table_refused(patched(patched(empty, 28, bits), 32, next));
+}
+
+#[test]
+fn bad_table_cell() {
+    let bytes = one_of_each();
+    // An edge and a free cell of the branch's row.
+    let (edge, free) = (4 * 19, 4 * 11);
+    assert_eq!(word(&bytes, 19), 4);
+    assert_eq!(word(&bytes, 11), 0x4000_0000);
+    for byte in [0, 5, 255] {
+        table_accepted(&patched(bytes.clone(), edge, byte));
+    }
+    for first in [256, 0x0001_0004, 0x3fff_ffff, 0x4000_0001, 0x7fff_ffff] {
+        table_refused(patched(bytes.clone(), edge, first));
+        table_refused(patched(bytes.clone(), free, first));
+    }
+    table_refused(patched(bytes.clone(), edge, 0x4000_0000));
+    table_refused(patched(bytes.clone(), free + 4, 1));
+    // A head where nothing leads to is looked at, too.
+    table_accepted(&patched(bytes.clone(), free, 0x8000_0000 + SINK));
+    table_refused(patched(bytes.clone(), free, 0x8000_0000));
+    table_accepted(&patched(bytes.clone(), free, 0xc0ff_ffff));
+    for first in [0xc100_0000, 0xe000_0000, u32::MAX] {
+        table_refused(patched(bytes.clone(), free, first));
+        table_refused(patched(bytes.clone(), 4 * 21, first));
+    }
 }
 
 #[test]
@@ -463,7 +484,7 @@ fn verification_is_linear_in_the_image_tables_share_no_bytes() {
     // Many entries that name one table: without the rule, 64 times the work for 8 bytes each.
     let table = Automaton {
         start: 0,
-        nodes: vec![Node::Sink { value: 1 }; 8],
+        nodes: vec![Node::Sink { value: 1 }; 32],
     }
     .encode();
     let mut part = tables(vec![table.clone(), table]).encode();

@@ -10,7 +10,7 @@ use filters::event::Event;
 use filters::insn::*;
 use filters::limits::*;
 use filters::refusal::Reason;
-use oracle::automaton::{Automaton, Node};
+use oracle::automaton::Automaton;
 use oracle::image::{self, program_refused, Draft};
 
 const ALLOW: Insn = Insn::stmt(RET | K, 0x7fff_0000);
@@ -199,11 +199,7 @@ fn no_return() {
     }
     // A string load is no return either; a jump at the end is a jump outside.
     let draft = Draft {
-        tables: vec![Automaton {
-            start: 0,
-            nodes: vec![Node::Sink { value: 1 }],
-        }
-        .encode()],
+        tables: vec![Automaton::sink(1).encode()],
         ..Draft::getname(&[Insn::stmt(SMATCH, 0)])
     };
     program_refused(
@@ -284,11 +280,7 @@ fn needle_too_long() {
 
 #[test]
 fn too_costly() {
-    let table = Automaton {
-        start: 0,
-        nodes: vec![Node::Sink { value: 1 }],
-    }
-    .encode();
+    let table = Automaton::sink(1).encode();
     for (insn, cost) in [
         (Insn::stmt(SMATCH, 0), MATCH_COST),
         (Insn::jump(SCONTAINS, 0, 0, 0), SEARCH_COST),

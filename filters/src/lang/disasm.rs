@@ -14,6 +14,7 @@ use crate::insn::*;
 use crate::policy::Policy;
 use crate::program::Program;
 use crate::refusal::Refusal;
+use crate::table::{CELL_BYTES, CHAIN_BYTES, HEAD, HEADER_BYTES, VALUE_BYTES};
 use crate::verdict::{Action, Verdict};
 
 /// Verifies `image` and writes its programs as assembly, one instruction a line, with names where they are plain.
@@ -150,16 +151,21 @@ fn table_summary(bytes: &[u8]) -> String {
         let bytes = bytes.get(at..at + 4).and_then(|b| b.try_into().ok());
         u32::from_le_bytes(bytes.unwrap_or_default())
     };
-    let nodes = word(0) as usize;
-    let values: BTreeSet<u32> = (0..nodes)
-        .map(|node| word(crate::table::HEADER_BYTES + node * crate::table::NODE_BYTES + 4))
+    let (sinks, chains, cells) = (word(4) as usize, word(8) as usize, word(12) as usize);
+    let first_cell = HEADER_BYTES + sinks * VALUE_BYTES + chains * CHAIN_BYTES;
+    let heads: Vec<usize> = (0..cells)
+        .map(|cell| first_cell + cell * CELL_BYTES)
+        .filter(|&cell| word(cell) & HEAD == HEAD)
+        .collect();
+    let values: BTreeSet<u32> = (0..sinks)
+        .map(|sink| word(HEADER_BYTES + sink * VALUE_BYTES))
+        .chain(heads.iter().map(|head| word(head + 4)))
         .filter(|&value| value != 0)
         .collect();
     format!(
-        "{nodes} nodes, {} edge words, {} literal bytes, {} values, {} bytes",
-        word(4),
-        word(8),
+        "{} values, {chains} chains, {} branches, {cells} cells, {} bytes",
         values.len(),
+        heads.len(),
         bytes.len()
     )
 }

@@ -9,34 +9,34 @@ pub enum Node {
         /// The result.
         value: u32,
     },
-    /// Literal bytes that lead to the next node.
+    /// Literal bytes.
     Chain {
-        /// Result at an end inside the chain.
-        value: u32,
         /// The bytes.
         literal: Vec<u8>,
+        /// Node for the rest of a string that does not go on so.
+        fallback: u32,
+        /// Node behind the literal.
+        next: u32,
+    },
+    /// A byte's own edge, or the default.
+    Branch {
+        /// Result at an end here.
+        value: u32,
+        /// Byte and node.
+        edges: Vec<(u8, u32)>,
         /// Node for any other byte.
         default: u32,
     },
-    /// Ranges of bytes: lowest, highest, target.
-    Sparse {
+    /// Most bytes stay.
+    Skip {
         /// Result at an end here.
         value: u32,
-        /// The ranges.
-        ranges: Vec<(u8, u8, u32)>,
-        /// Node for any other byte.
-        default: u32,
-    },
-    /// One range with a target for each byte.
-    Dense {
-        /// Result at an end here.
-        value: u32,
-        /// The lowest byte of the range.
-        lowest: u8,
-        /// Targets of the lowest byte and those above.
-        targets: Vec<u32>,
-        /// Node for any other byte.
-        default: u32,
+        /// Bytes that may lead elsewhere.
+        stops: [u8; 2],
+        /// A byte that leads elsewhere if a stop follows.
+        mark: u8,
+        /// Byte and node.
+        edges: Vec<(u8, u32)>,
     },
 }
 
@@ -49,107 +49,184 @@ pub struct Automaton {
     pub nodes: Vec<Node>,
 }
 
+/// Where a walk is.
+#[derive(Clone, Copy)]
+struct Place {
+    node: u32,
+    /// How many bytes of a chain have been seen.
+    seen: usize,
+    /// The last byte that a skip has passed.
+    passed: Option<u8>,
+}
+
+impl Place {
+    fn at(node: u32) -> Place {
+        Place {
+            node,
+            seen: 0,
+            passed: None,
+        }
+    }
+}
+
+fn edge(edges: &[(u8, u32)], byte: u8) -> Option<u32> {
+    let found = edges.iter().find(|(own, _)| *own == byte);
+    found.map(|&(_, target)| target)
+}
+
 impl Automaton {
+    /// A table of one node, at which every string ends.
+    pub fn sink(value: u32) -> Automaton {
+        Automaton {
+            start: 0,
+            nodes: vec![Node::Sink { value }],
+        }
+    }
+
+    /// For each node the target that leads to it: values, chains and rows lie in the order of the nodes, rows with as many cells as their last edge asks for.
+    fn targets(&self) -> Vec<u32> {
+        let count =
+            |wanted: fn(&Node) -> bool| self.nodes.iter().filter(|node| wanted(node)).count();
+        let values = count(|node| matches!(node, Node::Sink { .. }));
+        let chains = count(|node| matches!(node, Node::Chain { .. }));
+        let mut value = 16;
+        let mut chain = value + 4 * values as u32;
+        let mut cell = chain + 16 * chains as u32;
+        let mut take = |node: &Node| {
+            let (next, size, kind) = match node {
+                Node::Sink { .. } => (&mut value, 4, 3),
+                Node::Chain { .. } => (&mut chain, 16, 1),
+                Node::Branch { edges, .. } => (&mut cell, 8 * cells(edges), 0),
+                Node::Skip { edges, .. } => (&mut cell, 8 * cells(edges), 2),
+            };
+            let at = *next;
+            *next += size;
+            match kind {
+                3 => at - 1,
+                1 => at - 3,
+                // The row follows the head.
+                0 => at + 8,
+                _ => at + 8 - 2,
+            }
+        };
+        self.nodes.iter().map(&mut take).collect()
+    }
+
     /// The table's bytes.
     pub fn encode(&self) -> Vec<u8> {
-        let (mut nodes, mut edges, mut literals) =
-            (Vec::new(), Vec::<u32>::new(), Vec::<u8>::new());
+        let targets = self.targets();
+        // Nodes that do not exist lead nowhere.
+        let target = |node: u32| targets.get(node as usize).copied().unwrap_or(0x00ff_fffc);
+        let (mut values, mut chains, mut table) = (Vec::new(), Vec::new(), Vec::new());
         for node in &self.nodes {
-            let words = match node {
-                Node::Sink { value } => [0, *value, 0, 0],
+            let (head, edges) = match node {
+                Node::Sink { value } => {
+                    values.extend(value.to_le_bytes());
+                    continue;
+                }
                 Node::Chain {
-                    value,
                     literal,
-                    default,
+                    fallback,
+                    next,
                 } => {
-                    let at = literals.len() as u32;
-                    literals.extend(literal);
-                    [1 | (literal.len() as u32) << 8, *value, at, *default]
+                    let unused = 8 - literal.len();
+                    chains.extend(vec![0; unused]);
+                    chains.extend(literal);
+                    chains.extend(((target(*fallback) << 8) | (8 * unused as u32)).to_le_bytes());
+                    chains.extend((target(*next) | ((literal.len() as u32) << 24)).to_le_bytes());
+                    continue;
                 }
-                Node::Sparse {
+                Node::Branch {
                     value,
-                    ranges,
+                    edges,
                     default,
-                } => {
-                    let at = edges.len() as u32;
-                    for (lowest, highest, target) in ranges {
-                        edges.push(u32::from(*lowest) | u32::from(*highest) << 8);
-                        edges.push(*target);
-                    }
-                    [2 | (ranges.len() as u32) << 8, *value, at, *default]
-                }
-                Node::Dense {
+                } => ([0x8000_0000 + target(*default), *value], edges),
+                Node::Skip {
                     value,
-                    lowest,
-                    targets,
-                    default,
+                    stops: [first, second],
+                    mark,
+                    edges,
                 } => {
-                    let at = edges.len() as u32;
-                    edges.push(u32::from(*lowest));
-                    edges.extend(targets);
-                    [3 | (targets.len() as u32) << 8, *value, at, *default]
+                    let bytes = u32::from_le_bytes([*first, *second, *mark, 0]);
+                    ([0xc000_0000 + bytes, *value], edges)
                 }
             };
-            nodes.extend(words);
+            let mut row = vec![[0x4000_0000, 0]; cells(edges) as usize];
+            row[0] = head;
+            for &(byte, node) in edges {
+                row[1 + usize::from(byte)] = [byte.into(), target(node)];
+            }
+            table.extend(row.iter().flatten().flat_map(|word| word.to_le_bytes()));
         }
         let header = [
-            self.nodes.len() as u32,
-            edges.len() as u32,
-            literals.len() as u32,
-            self.start,
+            target(self.start),
+            values.len() as u32 / 4,
+            chains.len() as u32 / 16,
+            table.len() as u32 / 8,
         ];
-        let mut out: Vec<u8> = header
-            .iter()
-            .chain(&nodes)
-            .chain(&edges)
-            .flat_map(|word| word.to_le_bytes())
-            .collect();
-        out.extend(literals);
-        out
+        let header = header.iter().flat_map(|word| word.to_le_bytes());
+        header.chain(values).chain(chains).chain(table).collect()
     }
 
     /// The value of `input`, by steps of one byte; `None` if a step leads to a node that does not exist.
     pub fn value(&self, input: &[u8]) -> Option<u32> {
-        // A place is a node and, in a chain, how many of its bytes have been seen.
-        let mut place = (self.start, 0usize);
+        let mut place = Place::at(self.start);
         for &byte in input {
-            let (at, seen) = place;
-            let by_default = |default: &u32| (*default, 0);
-            place = match self.nodes.get(at as usize)? {
-                Node::Sink { .. } => place,
+            place = self.step(place, byte)?;
+        }
+        let mut node = self.nodes.get(place.node as usize)?;
+        if let Node::Chain { fallback, .. } = node {
+            node = self.nodes.get(*fallback as usize)?;
+        }
+        match node {
+            Node::Sink { value } | Node::Branch { value, .. } | Node::Skip { value, .. } => {
+                Some(*value)
+            }
+            Node::Chain { .. } => None,
+        }
+    }
+
+    fn step(&self, mut place: Place, byte: u8) -> Option<Place> {
+        loop {
+            place = match self.nodes.get(place.node as usize)? {
+                Node::Sink { .. } => return Some(place),
                 Node::Chain {
-                    literal, default, ..
+                    literal,
+                    fallback,
+                    next,
                 } => {
-                    if literal.get(seen) != Some(&byte) {
-                        by_default(default)
-                    } else if seen + 1 == literal.len() {
-                        (at + 1, 0)
+                    if literal.get(place.seen) != Some(&byte) {
+                        Place::at(*fallback)
+                    } else if place.seen + 1 == literal.len() {
+                        return Some(Place::at(*next));
                     } else {
-                        (at, seen + 1)
+                        place.seen += 1;
+                        return Some(place);
                     }
                 }
-                Node::Sparse {
-                    ranges, default, ..
-                } => ranges
-                    .iter()
-                    .find(|(lowest, highest, _)| (*lowest..=*highest).contains(&byte))
-                    .map_or_else(|| by_default(default), |(_, _, target)| (*target, 0)),
-                Node::Dense {
-                    lowest,
-                    targets,
-                    default,
-                    ..
-                } => (*lowest..=u8::MAX)
-                    .zip(targets)
-                    .find(|(own, _)| *own == byte)
-                    .map_or_else(|| by_default(default), |(_, target)| (*target, 0)),
+                Node::Branch { edges, default, .. } => {
+                    return Some(Place::at(edge(edges, byte).unwrap_or(*default)));
+                }
+                Node::Skip {
+                    stops, mark, edges, ..
+                } => {
+                    if !stops.contains(&byte) {
+                        place.passed = Some(byte);
+                        return Some(place);
+                    }
+                    if place.passed == Some(*mark) {
+                        Place::at(edge(edges, *mark).unwrap_or(place.node))
+                    } else {
+                        return Some(Place::at(edge(edges, byte).unwrap_or(place.node)));
+                    }
+                }
             };
         }
-        Some(match self.nodes.get(place.0 as usize)? {
-            Node::Sink { value }
-            | Node::Chain { value, .. }
-            | Node::Sparse { value, .. }
-            | Node::Dense { value, .. } => *value,
-        })
     }
+}
+
+/// Cells of a head and its row.
+fn cells(edges: &[(u8, u32)]) -> u32 {
+    let last = edges.iter().map(|&(byte, _)| u32::from(byte) + 1).max();
+    1 + last.unwrap_or(0)
 }

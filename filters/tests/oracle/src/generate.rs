@@ -3,6 +3,8 @@
 //!
 //! Numbers, bytes and path components come from small pools, so that comparisons hold about as often as they fail.
 
+use std::collections::BTreeMap;
+
 use filters::event::Event;
 use filters::insn::Insn;
 use filters::record::{Caller, Record};
@@ -129,62 +131,49 @@ pub fn record() -> impl Strategy<Value = OwnedRecord> {
 /// A sound automaton.
 pub fn automaton() -> impl Strategy<Value = Automaton> {
     let value = prop_oneof![0u32..4, Just(0x0005_0001), Just(0x7fff_0000), any::<u32>()];
+    let byte = || select(&b"ab/l\x00\xfc\xff"[..]);
     let node = (
         0u8..4,
         value,
-        any::<u32>(),
-        vec(select(&b"ab/l\xfc"[..]), 1..4),
-        vec(
-            (select(&b"/abcl\x00\xfc\xff"[..]), 0u8..3, any::<u32>()),
-            0..6,
-        ),
+        any::<[u32; 2]>(),
+        vec(select(&b"ab/l\xfc"[..]), 1..9),
+        vec((byte(), any::<u32>()), 0..6),
+        (byte(), byte(), byte()),
     );
     (any::<u32>(), vec(node, 1..9)).prop_map(|(start, seeds)| {
         let count = seeds.len() as u32;
+        // What a chain falls back to is none; the last node never is one.
+        let wide: Vec<u32> = (0..count)
+            .filter(|&index| seeds[index as usize].0 != 1 || index + 1 == count)
+            .collect();
         let nodes = seeds
-            .into_iter()
+            .iter()
             .enumerate()
-            .map(|(index, (kind, value, default, literal, mut edges))| {
-                let default = default % count;
+            .map(|(index, seed)| {
+                let (kind, value, [one, other], literal, edges, (first, second, mark)) = seed;
+                let edges: BTreeMap<u8, u32> = edges
+                    .iter()
+                    .map(|&(byte, target)| (byte, target % count))
+                    .collect();
+                let edges = edges.into_iter().collect();
                 match kind {
-                    1 if index as u32 + 1 < count => Node::Chain {
-                        value,
-                        literal,
-                        default,
+                    1 if !wide.contains(&(index as u32)) => Node::Chain {
+                        literal: literal.clone(),
+                        fallback: wide[*one as usize % wide.len()],
+                        next: other % count,
                     },
-                    2 => {
-                        edges.sort_unstable();
-                        let mut free = 0u16;
-                        let mut ranges = Vec::new();
-                        for (lowest, span, target) in edges {
-                            let highest = lowest.saturating_add(span);
-                            if u16::from(lowest) >= free {
-                                ranges.push((lowest, highest, target % count));
-                                free = u16::from(highest) + 1;
-                            }
-                        }
-                        Node::Sparse {
-                            value,
-                            ranges,
-                            default,
-                        }
-                    }
-                    3 if !edges.is_empty() => {
-                        let (lowest, _, _) = edges[0];
-                        let room = 256 - usize::from(lowest);
-                        let targets: Vec<u32> = edges
-                            .iter()
-                            .take(room)
-                            .map(|(_, _, target)| target % count)
-                            .collect();
-                        Node::Dense {
-                            value,
-                            lowest,
-                            targets,
-                            default,
-                        }
-                    }
-                    _ => Node::Sink { value },
+                    2 => Node::Branch {
+                        value: *value,
+                        edges,
+                        default: one % count,
+                    },
+                    3 => Node::Skip {
+                        value: *value,
+                        stops: [*first, *second],
+                        mark: *mark,
+                        edges,
+                    },
+                    _ => Node::Sink { value: *value },
                 }
             })
             .collect();

@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: GPL-2.0
+//! What becomes of each state: a sink, a chain, a branch, or a skip.
+
+use std::collections::HashMap;
+use std::prelude::rust_2021::*;
+
+use super::super::automaton::State;
+use crate::table::{MAX_LITERAL, MAX_STOPS};
+
+/// How a state leaves.
+pub(super) enum Shape {
+    /// Never.
+    Sink,
+    /// By a few bytes in a row; where the string is another, as the fallback does.
+    Chain {
+        literal: Vec<u8>,
+        next: u32,
+        fallback: u32,
+    },
+    /// By the edge of a byte, or to `default`.
+    Branch { default: u32, edges: Vec<(u8, u32)> },
+    /// By a stop, or by the mark; all other bytes stay.
+    Skip {
+        stops: [u8; MAX_STOPS],
+        mark: u8,
+        edges: Vec<(u8, u32)>,
+    },
+}
+
+/// A state is like another, to which most of its bytes lead, but for one byte.
+#[derive(Clone, Copy)]
+struct Link {
+    byte: u8,
+    next: u32,
+    fallback: u32,
+}
+
+/// The states of an automaton, and how they could be parts of chains.
+pub(super) struct Shapes<'a> {
+    states: &'a [State],
+    links: Vec<Option<Link>>,
+}
+
+impl<'a> Shapes<'a> {
+    pub(super) fn of(states: &'a [State]) -> Shapes<'a> {
+        let mut links: Vec<Option<Link>> = (0..states.len() as u32)
+            .map(|state| link(states, state))
+            .collect();
+        // What a chain falls back to is no chain.
+        for index in 0..links.len() {
+            if let Some(Link { fallback, .. }) = links[index] {
+                links[fallback as usize] = None;
+            }
+        }
+        Shapes { states, links }
+    }
+
+    pub(super) fn shape(&self, state: u32) -> Shape {
+        let runs = &self.states[state as usize].runs;
+        if *runs == [(255, state)] {
+            return Shape::Sink;
+        }
+        if let Some(chain) = self.chain(state) {
+            return chain;
+        }
+        let default = most(runs);
+        let edges = edges(runs, default);
+        if default == state {
+            let marked = edges
+                .iter()
+                .find_map(|&(mark, marked)| self.skip(state, &edges, Some((mark, marked))));
+            if let Some(skip) = marked.or_else(|| self.skip(state, &edges, None)) {
+                return skip;
+            }
+        }
+        Shape::Branch { default, edges }
+    }
+
+    /// `state`, which most bytes do not leave, as a skip. The mark leads to a state that is left by the same bytes but a few: its other edges show where a
+    /// string goes on after it, so it need not be stopped at.
+    fn skip(&self, state: u32, edges: &[(u8, u32)], mark: Option<(u8, u32)>) -> Option<Shape> {
+        let mut stops: Vec<u8> = edges.iter().map(|edge| edge.0).collect();
+        if let Some((mark, marked)) = mark {
+            let own = &self.states[state as usize];
+            let other = &self.states[marked as usize];
+            if own.value != other.value || target(&other.runs, mark) != marked {
+                return None;
+            }
+            stops.extend(differences(&own.runs, &other.runs)?);
+            stops.retain(|&stop| stop != mark);
+            stops.sort_unstable();
+            stops.dedup();
+        }
+        let (first, last) = (*stops.first()?, *stops.last()?);
+        (stops.len() <= MAX_STOPS).then(|| Shape::Skip {
+            stops: [first, last],
+            // A stop is never passed, so it marks nothing.
+            mark: mark.map_or(first, |(mark, _)| mark),
+            edges: edges.to_vec(),
+        })
+    }
+
+    /// The chain from `state`, if it is worth one: for a single byte a branch is faster.
+    fn chain(&self, state: u32) -> Option<Shape> {
+        let mut link = self.links[state as usize]?;
+        let fallback = link.fallback;
+        let mut literal = vec![link.byte];
+        while let Some(more) = self.links[link.next as usize] {
+            if more.fallback != fallback || literal.len() == MAX_LITERAL {
+                break;
+            }
+            literal.push(more.byte);
+            link = more;
+        }
+        (literal.len() > 1).then_some(Shape::Chain {
+            literal,
+            next: link.next,
+            fallback,
+        })
+    }
+}
+
+fn link(states: &[State], state: u32) -> Option<Link> {
+    let own = &states[state as usize];
+    let fallback = most(&own.runs);
+    let other = &states[fallback as usize];
+    if fallback == state || own.value != other.value {
+        return None;
+    }
+    // A state that the fallback leads to is where a search begins once more: mostly its byte does not follow, and a branch finds out faster.
+    if other.runs.iter().any(|&(_, target)| target == state) {
+        return None;
+    }
+    let (byte, next) = only_difference(&own.runs, &other.runs)?;
+    // Behind the end of a string zeros are read.
+    (byte != 0).then_some(Link {
+        byte,
+        next,
+        fallback,
+    })
+}
+
+/// The byte by which the first leads somewhere else than the second, and where to, if there is one such byte.
+fn only_difference(own: &[(u8, u32)], other: &[(u8, u32)]) -> Option<(u8, u32)> {
+    match differences(own, other)?.as_slice() {
+        [byte] => Some((*byte, target(own, *byte))),
+        _ => None,
+    }
+}
+
+/// The bytes by which two states lead to different ones, unless they are more than a few.
+fn differences(own: &[(u8, u32)], other: &[(u8, u32)]) -> Option<Vec<u8>> {
+    let mut found = Vec::new();
+    let (mut own, mut other) = (own.iter().peekable(), other.iter().peekable());
+    let mut low = 0u8;
+    while let (Some(&&(own_last, own_target)), Some(&&(other_last, other_target))) =
+        (own.peek(), other.peek())
+    {
+        let last = own_last.min(other_last);
+        if own_target != other_target {
+            found.extend(low..=last.min(low.saturating_add(MAX_STOPS as u8)));
+            if found.len() > MAX_STOPS {
+                return None;
+            }
+        }
+        if own_last == last {
+            own.next();
+        }
+        if other_last == last {
+            other.next();
+        }
+        low = last.wrapping_add(1);
+    }
+    Some(found)
+}
+
+/// Where `byte` leads.
+fn target(runs: &[(u8, u32)], byte: u8) -> u32 {
+    let at = runs.partition_point(|&(last, _)| last < byte);
+    runs[at].1
+}
+
+/// The bytes that do not lead to `default`, and where they do.
+fn edges(runs: &[(u8, u32)], default: u32) -> Vec<(u8, u32)> {
+    ranges(runs)
+        .filter(|&(_, _, target)| target != default)
+        .flat_map(|(low, high, target)| (low..=high).map(move |byte| (byte, target)))
+        .collect()
+}
+
+/// Lowest and highest byte of each run, and the state it leads to.
+fn ranges(runs: &[(u8, u32)]) -> impl Iterator<Item = (u8, u8, u32)> + '_ {
+    let lowest = |index: usize| match index.checked_sub(1) {
+        Some(before) => runs[before].0 + 1,
+        None => 0,
+    };
+    runs.iter()
+        .enumerate()
+        .map(move |(index, &(last, target))| (lowest(index), last, target))
+}
+
+/// The state that most bytes lead to; the first one, if there are several.
+fn most(runs: &[(u8, u32)]) -> u32 {
+    let mut counts: HashMap<u32, u32> = HashMap::new();
+    for (low, high, target) in ranges(runs) {
+        *counts.entry(target).or_default() += u32::from(high - low) + 1;
+    }
+    counts
+        .into_iter()
+        .max_by_key(|&(target, count)| (count, std::cmp::Reverse(target)))
+        .map_or(0, |(target, _)| target)
+}
