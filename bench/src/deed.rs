@@ -6,8 +6,12 @@ use std::fmt;
 use libc::{AT_FDCWD, O_CLOEXEC, O_RDONLY, O_RDWR};
 
 use crate::clock;
+use crate::programs;
 use crate::stage::{self, FILE, FORBIDDEN, PROGRAM, RENAMED};
 use crate::sys::{self, address, call, checked, number};
+
+/// How often a process or thread is made.
+const TIMES: u64 = 150;
 
 /// One thing that a program does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,7 +26,7 @@ pub(crate) enum Deed {
     Stat,
     /// `rename` within a directory.
     Rename,
-    /// `pread64` of 64 bytes from an open file.
+    /// `pread64` of 64 bytes from an open file, whose time of access is up to date.
     Read,
     /// `pwrite64` of 64 bytes to an open file.
     Write,
@@ -34,10 +38,16 @@ pub(crate) enum Deed {
     Exec,
     /// A thread that ends at once, joined.
     Thread,
+    /// A whole program, see [`programs`].
+    Program(&'static str),
+    /// Putting the setting into force, once. Measured from outside: see `setup`.
+    Setup,
+    /// Not a deed: bytes of memory that the setting takes. Measured from outside: see `memory`.
+    Memory,
 }
 
 impl Deed {
-    /// All of them but those for long names.
+    /// What is done under every setting.
     pub(crate) const ALL: [Self; 10] = [
         Self::Getppid,
         Self::Open,
@@ -56,6 +66,8 @@ impl Deed {
         Self::ALL
             .into_iter()
             .chain(stage::LENGTHS.map(Self::OpenNamed))
+            .chain(programs::names().map(Self::Program))
+            .chain([Self::Setup, Self::Memory])
             .find(|deed| deed.to_string() == name)
     }
 
@@ -90,8 +102,8 @@ impl Deed {
                 });
                 Ok(two / 2.0)
             }
-            Self::Read => transfer(libc::SYS_pread64).map_err(failed),
-            Self::Write => transfer(libc::SYS_pwrite64).map_err(failed),
+            Self::Read => transfer(libc::SYS_pread64, stage::READ).map_err(failed),
+            Self::Write => transfer(libc::SYS_pwrite64, stage::WRITTEN).map_err(failed),
             Self::Fork => every(sys::fork_exit_wait),
             Self::Vfork => {
                 let mut stack = vec![0; 1024];
@@ -102,6 +114,8 @@ impl Deed {
                 every(|| sys::spawn_wait(&program))
             }
             Self::Thread => every(|| std::thread::spawn(|| {}).join().is_ok()),
+            Self::Program(name) => programs::measure(name),
+            Self::Setup | Self::Memory => Err("cannot be measured from inside".to_owned()),
         }
     }
 }
@@ -120,6 +134,9 @@ impl fmt::Display for Deed {
             Self::Vfork => "vfork",
             Self::Exec => "exec",
             Self::Thread => "thread",
+            Self::Program(name) => name,
+            Self::Setup => "setup",
+            Self::Memory => "memory",
         };
         f.write_str(name)
     }
@@ -136,8 +153,8 @@ fn open(path: &str) -> Result<f64, String> {
     }))
 }
 
-fn transfer(nr: i64) -> std::io::Result<f64> {
-    let (path, mut buffer) = (stage::c(FILE), [0_u8; 64]);
+fn transfer(nr: i64, file: &str) -> std::io::Result<f64> {
+    let (path, mut buffer) = (stage::c(file), [0_u8; 64]);
     let flags = (O_RDWR | O_CLOEXEC) as u64;
     let args = [AT_FDCWD as u64, address(&path), flags, 0, 0, 0];
     let fd = sys::own(call(libc::SYS_openat, args))?;
@@ -149,10 +166,10 @@ fn transfer(nr: i64) -> std::io::Result<f64> {
     }))
 }
 
-/// Deeds that make processes: what failed once in the loop fails the measurement.
+/// Deeds that make processes or threads, and how many of them; what failed once in the loop fails the measurement.
 fn every(mut deed: impl FnMut() -> bool) -> Result<f64, String> {
     let mut good = true;
-    let cost = clock::measure(10, || good &= deed());
+    let cost = clock::shortest(TIMES, || good &= deed());
     if good {
         Ok(cost)
     } else {
@@ -168,6 +185,11 @@ pub(crate) fn open_forbidden() -> i64 {
 /// What `openat` of the file of all deeds returns.
 pub(crate) fn open_allowed() -> i64 {
     opened(FILE)
+}
+
+/// What `openat` of a directory returns that no program is granted.
+pub(crate) fn open_outside() -> i64 {
+    opened("/home")
 }
 
 fn opened(path: &str) -> i64 {

@@ -3,6 +3,7 @@
 
 use std::io;
 
+use crate::setting::Kind;
 use crate::stage;
 use crate::sys::{self, address, call, checked, number};
 
@@ -26,8 +27,8 @@ struct PathBeneath {
     parent: i32,
 }
 
-/// Restricts this process to everything below the first `rules` places, and to reading and running what is below `more`.
-pub(crate) fn restrict(rules: usize, more: &[&str]) -> io::Result<()> {
+/// Restricts this process to the places that `kind` names, where everything is allowed.
+pub(crate) fn restrict(kind: Kind) -> io::Result<()> {
     let attr = Ruleset {
         access_fs: ALL_ACCESS,
     };
@@ -41,8 +42,16 @@ pub(crate) fn restrict(rules: usize, more: &[&str]) -> io::Result<()> {
     ];
     let ruleset = sys::own(call(SYS_CREATE_RULESET, args))?;
     let ruleset_number = number(&ruleset);
-    let places = (0..rules).map(stage::place);
-    for path in places.chain(more.iter().map(|&path| path.to_owned())) {
+    let places: Vec<String> = match kind {
+        Kind::Rules(count) => (0..count).map(stage::place).collect(),
+        Kind::Tools => stage::SYSTEM
+            .iter()
+            .chain(&stage::OWN)
+            .map(|&path| path.to_owned())
+            .collect(),
+        _ => return Err(io::Error::other(format!("Landlock knows no {kind}"))),
+    };
+    for path in places {
         let path = stage::c(&path);
         let flags = (libc::O_PATH | libc::O_CLOEXEC) as u64;
         let open = [libc::AT_FDCWD as u64, address(&path), flags, 0, 0, 0];

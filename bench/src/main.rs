@@ -6,15 +6,19 @@
 
 #![deny(unsafe_code)]
 
+mod attach;
 mod clock;
 mod deed;
 mod landlock;
+mod memory;
 mod order;
 mod plan;
 mod policy;
+mod programs;
 mod report;
 mod seccomp;
 mod setting;
+mod setup;
 mod stage;
 #[expect(
     unsafe_code,

@@ -6,8 +6,9 @@ use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use crate::deed::Deed;
 use crate::plan;
-use crate::policy;
+use crate::programs;
 use crate::report;
 use crate::setting::{Setting, System};
 use crate::stage;
@@ -17,11 +18,35 @@ const MODULE: &str = "/lib/modules/evfilter.ko";
 /// Until then the kernel is still busy with what it left for later at boot. The emulator skips time in which nothing happens.
 const QUIET: Duration = Duration::from_secs(30);
 
+/// The two passes over all settings. Memory is the last: once there is a control group, everybody's memory is counted, and making a process costs more.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Pass {
+    Instructions,
+    Memory,
+}
+
 /// What is measured under one setting.
 struct Work {
     setting: &'static str,
     parsed: Setting,
     deeds: Vec<String>,
+}
+
+impl Work {
+    /// The deeds of a pass, process by process: setting up is measured apart, so that it leaves nothing behind where the others are.
+    fn runs(&self, pass: Pass) -> Vec<Vec<String>> {
+        let kind = |deed: &str| match Deed::parse(deed) {
+            Some(Deed::Memory) => (Pass::Memory, false),
+            Some(Deed::Setup) => (Pass::Instructions, true),
+            _ => (Pass::Instructions, false),
+        };
+        let of = |apart: bool| -> Vec<String> {
+            let wanted = |deed: &&String| kind(deed) == (pass, apart);
+            self.deeds.iter().filter(wanted).cloned().collect()
+        };
+        let runs = [of(true), of(false)];
+        runs.into_iter().filter(|deeds| !deeds.is_empty()).collect()
+    }
 }
 
 /// Measures the figures that `filters` choose (all of them if there is none), and those without a filter that they are compared with.
@@ -32,29 +57,35 @@ pub(crate) fn run(filters: &[String]) -> Result<(), String> {
     }
     let places = work.iter().map(|it| it.parsed.places()).max().unwrap_or(1);
     stage::set(places).map_err(|error| format!("make the files: {error}"))?;
+    let is_program = |deed: &String| matches!(Deed::parse(deed), Some(Deed::Program(_)));
+    if work.iter().any(|it| it.deeds.iter().any(is_program)) {
+        report::now("making a tree for programs").map_err(|error| error.to_string())?;
+        programs::set()?;
+    }
     report::now("waiting until the kernel is quiet").map_err(|error| error.to_string())?;
     std::thread::sleep(QUIET);
     let mut loaded = false;
-    for Work {
-        setting,
-        parsed,
-        deeds,
-    } in &work
-    {
-        if parsed.wants_module() && !loaded {
-            load_module()?;
-            loaded = true;
-            std::thread::sleep(QUIET);
+    for pass in [Pass::Instructions, Pass::Memory] {
+        for it in &work {
+            let runs = it.runs(pass);
+            if runs.is_empty() {
+                continue;
+            }
+            if it.parsed.wants_module() && !loaded {
+                load_module()?;
+                loaded = true;
+                std::thread::sleep(QUIET);
+            }
+            report::now(it.setting).map_err(|error| error.to_string())?;
+            child(&["compile", it.setting], &[])?;
+            let _bystander = match it.parsed.bystander() {
+                Some(confined) => Some(Bystander::start(&confined)?),
+                None => None,
+            };
+            for deeds in runs {
+                child(&["measure", it.setting], &deeds)?;
+            }
         }
-        report::now(setting).map_err(|error| error.to_string())?;
-        if policy::is_compiled(parsed) {
-            child(&["compile", setting], &[])?;
-        }
-        let _bystander = match parsed.system {
-            System::Bystander => Some(Bystander::start(setting)?),
-            _ => None,
-        };
-        child(&["measure", setting], deeds)?;
     }
     Ok(())
 }
@@ -121,10 +152,11 @@ fn load_module() -> Result<(), String> {
 struct Bystander(Child);
 
 impl Bystander {
-    fn start(setting: &str) -> Result<Self, String> {
-        let confined = setting.replacen("bystander", "evfilter", 1);
+    /// Starts one under the setting called `confined`.
+    fn start(confined: &str) -> Result<Self, String> {
+        child(&["compile", confined], &[])?;
         let child = Command::new("/proc/self/exe")
-            .args(["stay", &confined])
+            .args(["stay", confined])
             .stdout(Stdio::piped())
             .spawn()
             .map_err(|error| format!("start a bystander: {error}"))?;
@@ -138,9 +170,7 @@ impl Bystander {
         if line == "ready\n" {
             Ok(bystander)
         } else {
-            Err(format!(
-                "the bystander of {setting} is not under its policy"
-            ))
+            Err(format!("the bystander is not under {confined}"))
         }
     }
 }

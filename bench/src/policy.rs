@@ -38,26 +38,47 @@ fn value(n: usize, layer: usize) -> u32 {
     FIRST_VALUE + VALUES * layer as u32 + n as u32
 }
 
-/// Where the images of a setting lie once [`compile`] has made them, layer by layer.
-pub(crate) fn images(setting: &Setting) -> Vec<PathBuf> {
-    let count = if setting.same { 1 } else { setting.layers };
+/// Where what is loaded for a setting lies once [`compile`] has made it, layer by layer: images, or programs for seccomp.
+pub(crate) fn files(setting: &Setting) -> Vec<PathBuf> {
+    let count = match setting.system {
+        System::None | System::Loaded | System::Bystander | System::Landlock | System::Text => 0,
+        _ if setting.same => 1,
+        _ => setting.layers,
+    };
+    let kind = setting.kind;
+    let made = match setting.system {
+        System::Libseccomp => "calls",
+        System::Seccomp => "bpf",
+        _ => "image",
+    };
     (0..count)
-        .map(|layer| PathBuf::from(format!("/tmp/policies/{}.{layer}", setting.kind)))
+        .map(|layer| PathBuf::from(format!("/tmp/policies/{kind}.{layer}.{made}")))
         .collect()
 }
 
-/// Compiles the policies of the setting called `name`, unless they are there.
+/// Makes the files of the setting called `name`, unless they are there.
 ///
 /// This happens in a process of its own, so that the compiler's memory is not that of the process that is measured.
 pub(crate) fn compile(name: &str) -> Result<(), String> {
     let setting = Setting::parse(name).ok_or_else(|| format!("{name}: no such setting"))?;
-    for (layer, path) in images(&setting).iter().enumerate() {
-        if !path.exists() {
-            let image = image(setting.kind, layer)?;
-            fs::write(path, image).map_err(|error| format!("{}: {error}", path.display()))?;
+    for (layer, path) in files(&setting).iter().enumerate() {
+        if path.exists() {
+            continue;
         }
+        let made = match setting.system {
+            System::Libseccomp => calls()?,
+            System::Seccomp => program(setting.kind, layer)?,
+            _ => image(setting.kind, layer)?,
+        };
+        fs::write(path, made).map_err(|error| format!("{}: {error}", path.display()))?;
     }
     Ok(())
+}
+
+/// The numbers that the profile by number allows, one a line, for a program that makes its own profile of them.
+fn calls() -> Result<Vec<u8>, String> {
+    let lines: Vec<String> = allowed_calls()?.iter().map(u32::to_string).collect();
+    Ok((lines.join("\n") + "\n").into_bytes())
 }
 
 /// What is loaded for layer `layer`.
@@ -71,7 +92,7 @@ fn image(kind: Kind, layer: usize) -> Result<Vec<u8>, String> {
 }
 
 /// What seccomp is given for layer `layer`.
-pub(crate) fn program(kind: Kind, layer: usize) -> Result<Vec<u8>, String> {
+fn program(kind: Kind, layer: usize) -> Result<Vec<u8>, String> {
     let allow = Insn::stmt(RET | K, Verdict::ALLOW.raw());
     let refuse = Insn::stmt(RET | K, Verdict::errno(libc::EPERM as u16).raw());
     let insns = match kind {
@@ -101,7 +122,7 @@ pub(crate) fn program(kind: Kind, layer: usize) -> Result<Vec<u8>, String> {
 }
 
 /// The numbers that the profile by number allows: as the policy itself says.
-pub(crate) fn allowed_calls() -> Result<Vec<u32>, String> {
+fn allowed_calls() -> Result<Vec<u32>, String> {
     let policy = Policy::parse(&text(Kind::Numbers, 0)).map_err(|error| error.to_string())?;
     let allowed = |nr: &u32| {
         let mut words = [0; WORDS];
@@ -114,7 +135,7 @@ pub(crate) fn allowed_calls() -> Result<Vec<u32>, String> {
 }
 
 /// A policy's text. Layers differ in one place.
-fn text(kind: Kind, layer: usize) -> String {
+pub(crate) fn text(kind: Kind, layer: usize) -> String {
     let list = |count: usize| {
         let places = (0..count).map(stage::place);
         let own = (layer > 0).then(|| format!("/tmp/layer{layer}"));
@@ -141,13 +162,27 @@ fn text(kind: Kind, layer: usize) -> String {
             let places = list(count);
             format!("paths {{\n write {places}\n exec {places}\n deny \"**/.env\"\n}}\n")
         }
+        Kind::Grants(count) => {
+            let places = list(count);
+            format!("paths {{\n write {places}\n exec {places}\n}}\n")
+        }
+        Kind::Tools => {
+            let (read, write) = (quoted(&stage::SYSTEM), quoted(&stage::OWN));
+            format!("paths {{\n exec {read}\n write {write}\n deny \"**/.env\"\n}}\n")
+        }
+        Kind::ToolsName => {
+            let places = quoted(&[stage::SYSTEM.as_slice(), &stage::OWN].concat());
+            format!(
+                "on vfs.getname {{\n deny EACCES path == \"..\" or path prefix \"../\" or path suffix \"/..\" or path contains \"/../\"\n allow path under {places}\n allow path matches \"[!/]**\", \"\"\n default deny EACCES\n}}\n"
+            )
+        }
         Kind::Nothing | Kind::All | Kind::Args(_) | Kind::Rules(_) => String::new(),
     }
 }
 
-/// Whether images have to be compiled for a setting.
-pub(crate) fn is_compiled(setting: &Setting) -> bool {
-    matches!(setting.system, System::Evfilter | System::Bystander)
+fn quoted(places: &[&str]) -> String {
+    let quoted: Vec<String> = places.iter().map(|path| format!("{path:?}")).collect();
+    quoted.join(", ")
 }
 
 #[cfg(test)]
@@ -157,10 +192,12 @@ mod tests {
     #[test]
     fn every_policy_compiles_and_every_program_verifies() {
         let kinds = [Kind::All, Kind::Numbers, Kind::Args(10), Kind::Args(100)];
-        for kind in kinds
-            .into_iter()
-            .chain([Kind::Name(3), Kind::Object(3), Kind::Paths(3)])
-        {
+        for kind in kinds.into_iter().chain([
+            Kind::Name(3),
+            Kind::Object(3),
+            Kind::Paths(3),
+            Kind::Grants(3),
+        ]) {
             for layer in [0, 63] {
                 assert!(image(kind, layer).is_ok(), "{:?}", image(kind, layer));
             }
@@ -181,7 +218,12 @@ mod tests {
 
     #[test]
     fn layers_of_names_differ() {
-        for kind in [Kind::Name(10), Kind::Object(10), Kind::Paths(10)] {
+        for kind in [
+            Kind::Name(10),
+            Kind::Object(10),
+            Kind::Paths(10),
+            Kind::Grants(10),
+        ] {
             assert_ne!(image(kind, 1), image(kind, 2), "{kind}");
         }
     }

@@ -18,8 +18,12 @@ pub(crate) enum System {
     Seccomp,
     /// The kernel's Landlock.
     Landlock,
-    /// evfilter.
+    /// evfilter, from compiled images.
     Evfilter,
+    /// seccomp by way of libseccomp, from names of calls. Only ever set up.
+    Libseccomp,
+    /// evfilter from the text of a policy. Only ever set up.
+    Text,
 }
 
 /// By what.
@@ -39,8 +43,14 @@ pub(crate) enum Kind {
     Object(usize),
     /// A `paths` block with so many places and a pattern that is denied: names, ways, objects.
     Paths(usize),
+    /// A `paths` block with so many places and nothing denied, which is what Landlock can say: objects.
+    Grants(usize),
     /// Landlock's rules for so many places.
     Rules(usize),
+    /// A `paths` block, or Landlock's rules, with which programs of a Debian system work in /tmp.
+    Tools,
+    /// The same by names.
+    ToolsName,
 }
 
 /// Under what a deed is measured.
@@ -52,6 +62,8 @@ pub(crate) struct Setting {
     pub(crate) layers: usize,
     /// Whether all layers are the same loaded filter, or as many loaded ones.
     pub(crate) same: bool,
+    /// Whether everything that can be hooked is, for a bystander's policy.
+    pub(crate) hooked: bool,
 }
 
 impl Setting {
@@ -65,41 +77,53 @@ impl Setting {
             "seccomp" => System::Seccomp,
             "landlock" => System::Landlock,
             "evfilter" => System::Evfilter,
+            "libseccomp" => System::Libseccomp,
+            "evfilter-text" => System::Text,
             _ => return None,
         };
         let kind = match (system, parts.next()) {
             (System::None | System::Loaded, None) => Kind::Nothing,
+            (System::None | System::Loaded, Some(_)) | (_, None) => return None,
+            (System::Landlock, Some("tools")) => Kind::Tools,
             (System::Landlock, Some(rules)) => Kind::Rules(rules.parse().ok()?),
-            (System::Seccomp | System::Evfilter | System::Bystander, Some(kind)) => {
-                Kind::parse(kind)?
-            }
-            _ => return None,
+            (_, Some(kind)) => Kind::parse(kind)?,
         };
-        let (layers, same) = match parts.next() {
-            None => (1, false),
-            Some(times) => {
-                let times = times.strip_prefix('x')?;
-                let (times, same) = match times.strip_suffix("-same") {
-                    Some(times) => (times, true),
-                    None => (times, false),
-                };
-                (times.parse().ok()?, same)
-            }
-        };
-        parts.next().is_none().then_some(Self {
+        let mut setting = Self {
             system,
             kind,
-            layers,
-            same,
-        })
+            layers: 1,
+            same: false,
+            hooked: false,
+        };
+        for part in parts {
+            if part == "hooked" && system == System::Evfilter {
+                setting.hooked = true;
+                continue;
+            }
+            let times = part.strip_prefix('x')?;
+            let (times, same) = match times.strip_suffix("-same") {
+                Some(times) => (times, true),
+                None => (times, false),
+            };
+            (setting.layers, setting.same) = (times.parse().ok()?, same);
+        }
+        Some(setting)
     }
 
     /// Whether the module must be loaded.
     pub(crate) fn wants_module(&self) -> bool {
         matches!(
             self.system,
-            System::Loaded | System::Bystander | System::Evfilter
+            System::Loaded | System::Bystander | System::Evfilter | System::Text
         )
+    }
+
+    /// The policy of the process beside it, if there is to be one.
+    pub(crate) fn bystander(&self) -> Option<String> {
+        match self.system {
+            System::Bystander => Some(format!("evfilter/{}", self.kind)),
+            _ => self.hooked.then(|| "evfilter/paths-10".to_owned()),
+        }
     }
 
     /// How many of the directories it names.
@@ -117,9 +141,12 @@ impl Kind {
         match name.split_once('-') {
             None if name == "all" => Some(Self::All),
             None if name == "numbers" => Some(Self::Numbers),
+            None if name == "tools" => Some(Self::Tools),
+            Some(("tools", "name")) => Some(Self::ToolsName),
             Some(("args", n)) => Some(Self::Args(n.parse().ok()?)),
             Some(("name", n)) => Some(Self::Name(n.parse().ok()?)),
             Some(("object", n)) => Some(Self::Object(n.parse().ok()?)),
+            Some(("grants", n)) => Some(Self::Grants(n.parse().ok()?)),
             Some(("paths", n)) => Some(Self::Paths(n.parse().ok()?)),
             _ => None,
         }
@@ -135,8 +162,11 @@ impl fmt::Display for Kind {
             Self::Args(n) => write!(f, "args-{n}"),
             Self::Name(n) => write!(f, "name-{n}"),
             Self::Object(n) => write!(f, "object-{n}"),
+            Self::Grants(n) => write!(f, "grants-{n}"),
             Self::Paths(n) => write!(f, "paths-{n}"),
             Self::Rules(n) => write!(f, "{n}"),
+            Self::Tools => f.write_str("tools"),
+            Self::ToolsName => f.write_str("tools-name"),
         }
     }
 }
@@ -152,10 +182,13 @@ mod tests {
             kind: Kind::Args(10),
             layers: 16,
             same: false,
+            hooked: false,
         };
         assert_eq!(Setting::parse("seccomp/args-10/x16"), Some(expected));
         let same = Setting::parse("evfilter/name-10/x4-same").map(|it| (it.layers, it.same));
         assert_eq!(same, Some((4, true)));
+        let hooked = Setting::parse("evfilter/all/hooked").map(|it| (it.layers, it.hooked));
+        assert_eq!(hooked, Some((1, true)));
         let none = Setting::parse("none").map(|it| (it.kind, it.wants_module()));
         assert_eq!(none, Some((Kind::Nothing, false)));
         for wrong in [
@@ -166,6 +199,7 @@ mod tests {
             "evfilter/args",
             "evfilter/all/16",
             "evfilter/all/x1/y",
+            "seccomp/all/hooked",
         ] {
             assert_eq!(Setting::parse(wrong), None, "{wrong}");
         }
@@ -180,6 +214,8 @@ mod tests {
             "name-3",
             "object-10000",
             "paths-1",
+            "tools",
+            "tools-name",
         ] {
             assert_eq!(
                 Kind::parse(name).map(|kind| kind.to_string()).as_deref(),

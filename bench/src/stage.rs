@@ -8,12 +8,20 @@ use std::os::unix::fs::PermissionsExt as _;
 
 /// The file of all deeds, 16 bytes long: in the first of those directories, one further down.
 pub(crate) const FILE: &str = "/tmp/d0/sub/file";
+/// What is read from and written to. Their own files, so that no time stamp of one is changed by the other.
+pub(crate) const READ: &str = "/tmp/d0/sub/read";
+pub(crate) const WRITTEN: &str = "/tmp/d0/sub/written";
 /// What is renamed, there and back.
 pub(crate) const RENAMED: [&str; 2] = ["/tmp/d0/sub/from", "/tmp/d0/sub/to"];
 /// A program of three instructions.
 pub(crate) const PROGRAM: &str = "/tmp/d0/sub/true";
 /// A file that no rule allows.
 pub(crate) const FORBIDDEN: &str = "/tmp/forbidden/file";
+/// Where programs and what they need lie; and where they work.
+pub(crate) const SYSTEM: [&str; 8] = [
+    "/usr", "/bin", "/sbin", "/lib", "/lib64", "/etc", "/proc", "/sys",
+];
+pub(crate) const OWN: [&str; 2] = ["/tmp", "/dev"];
 /// Lengths of names, in bytes, by which a file can be opened.
 pub(crate) const LENGTHS: [usize; 7] = [20, 40, 80, 160, 320, 640, 1280];
 
@@ -33,7 +41,7 @@ pub(crate) fn set(places: usize) -> io::Result<()> {
     for dir in ["/tmp/d0/sub", "/tmp/forbidden", "/tmp/policies"] {
         fs::create_dir(dir).or_else(exists)?;
     }
-    for file in [FILE, RENAMED[0], FORBIDDEN] {
+    for file in [FILE, READ, WRITTEN, RENAMED[0], FORBIDDEN] {
         fs::write(file, [b'x'; 64])?;
     }
     fs::write(PROGRAM, program())?;
@@ -106,7 +114,8 @@ mod tests {
         }
         // Every length, not only those in use.
         for length in 9..400 {
-            assert_eq!(named(length).len(), length);
+            let path = named(length);
+            assert!(path.len() == length && !path.ends_with('/'), "{path}");
         }
     }
 

@@ -3,7 +3,7 @@
 
 use std::arch::asm;
 use std::ffi::{CStr, c_int, c_long, c_void};
-use std::io;
+use std::io::{self, Read as _, Write as _};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
 /// The time stamp counter.
@@ -91,6 +91,94 @@ pub(crate) fn spawn_wait(program: &CStr) -> bool {
         )
     };
     failed == 0 && wait(pid)
+}
+
+/// Runs `deed` in a forked child and gives what it returned.
+pub(crate) fn in_child(deed: impl FnOnce() -> Result<u64, String>) -> Result<u64, String> {
+    let (mut reader, writer) = io::pipe().map_err(|error| error.to_string())?;
+    // SAFETY: this process has one thread whenever it forks, so the child may do anything.
+    let pid = unsafe { libc::fork() };
+    if pid == 0 {
+        exit(i32::from(!tell(writer, deed())))
+    }
+    drop(writer);
+    let mut told = String::new();
+    reader
+        .read_to_string(&mut told)
+        .map_err(|error| error.to_string())?;
+    if !wait(pid) {
+        return Err(told);
+    }
+    told.parse().map_err(|_| format!("a child said {told:?}"))
+}
+
+/// Writes the number or the error to the parent; whether it is a number, and there.
+fn tell(mut writer: io::PipeWriter, outcome: Result<u64, String>) -> bool {
+    match outcome {
+        Ok(value) => writer.write_all(value.to_string().as_bytes()).is_ok(),
+        Err(error) => {
+            // The exit status says the same without words.
+            let _ = writer.write_all(error.as_bytes());
+            false
+        }
+    }
+}
+
+/// Children that have done something and are still there.
+pub(crate) struct Crowd {
+    pids: Vec<c_int>,
+    /// They end when this is closed.
+    leash: io::PipeWriter,
+}
+
+impl Crowd {
+    /// Forks `count` children that each do `deed`, and waits until all have.
+    pub(crate) fn gather(
+        count: usize,
+        deed: &dyn Fn() -> Result<(), String>,
+    ) -> Result<Self, String> {
+        let pipe = || io::pipe().map_err(|error| error.to_string());
+        let (mut held, leash) = pipe()?;
+        let (mut ready, say) = pipe()?;
+        let mut crowd = Self {
+            pids: Vec::with_capacity(count),
+            leash,
+        };
+        for _ in 0..count {
+            // SAFETY: this process has one thread whenever it forks, so the child may do anything.
+            let pid = unsafe { libc::fork() };
+            if pid == 0 {
+                let done = deed().is_ok();
+                let told = (&say).write_all(if done { b"." } else { b"!" });
+                // SAFETY: the child closes its copies of descriptors that nothing uses any more.
+                unsafe {
+                    libc::close(crowd.leash.as_raw_fd());
+                    libc::close(say.as_raw_fd());
+                }
+                let _ = held.read(&mut [0]);
+                exit(i32::from(!done || told.is_err()));
+            }
+            crowd.pids.push(pid);
+            // One after the other, so that each child inherits the same.
+            let mut mark = [0];
+            if ready.read_exact(&mut mark).is_err() || mark != *b"." {
+                return Err("a child could not put the setting into force".to_owned());
+            }
+        }
+        Ok(crowd)
+    }
+
+    /// Ends all of them.
+    pub(crate) fn disperse(self) -> Result<(), String> {
+        drop(self.leash);
+        // All are waited for, whatever the first ones say.
+        let bad = self.pids.into_iter().filter(|&pid| !wait(pid)).count();
+        if bad == 0 {
+            Ok(())
+        } else {
+            Err("a child did not end well".to_owned())
+        }
+    }
 }
 
 fn wait(pid: c_int) -> bool {

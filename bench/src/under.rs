@@ -1,31 +1,51 @@
 // SPDX-License-Identifier: GPL-2.0
-//! One process under one setting: attaches it, makes sure that it filters, measures.
+//! One process under one setting: puts it into force, makes sure that it filters, measures.
 
-use std::fs;
 use std::io::Write as _;
 
-use evfilter::{Control, Error, Filter};
+use evfilter::{Control, Error};
 
+use crate::attach::{Prepared, chain};
 use crate::deed::{self, Deed};
-use crate::landlock;
+use crate::memory;
 use crate::policy::{self, REFUSED_CALL};
 use crate::report;
-use crate::seccomp;
 use crate::setting::{Kind, Setting, System};
+use crate::setup;
 use crate::sys::call;
 
 /// Measures `deeds` under the setting called `name`. All of it is reported at the end: nothing is written while it is measured.
 pub(crate) fn measure(name: &str, deeds: &[&str]) -> Result<(), String> {
-    let setting = Setting::parse(name).ok_or_else(|| format!("{name}: no such setting"))?;
-    attach(&setting)?;
-    verify(&setting).map_err(|error| format!("{name} does not filter as it should: {error}"))?;
+    let setting = parsed(name)?;
+    let known = |deed: &&str| Deed::parse(deed).ok_or_else(|| format!("{deed}: no such deed"));
+    let deeds: Vec<Deed> = deeds.iter().map(known).collect::<Result<_, _>>()?;
+    let (before, after): (Vec<Deed>, Vec<Deed>) = deeds
+        .into_iter()
+        .partition(|deed| matches!(deed, Deed::Setup | Deed::Memory));
     let mut figures = Vec::new();
-    for deed in deeds {
-        let known = Deed::parse(deed).ok_or_else(|| format!("{deed}: no such deed"))?;
-        let value = known
-            .measure()
-            .map_err(|error| format!("{deed} under {name}: {error}"))?;
+    let mut keep = |deed: Deed, value: Result<f64, String>| {
+        let value = value.map_err(|error| format!("{deed} under {name}: {error}"))?;
         figures.push((format!("{deed} {name}"), value));
+        Ok::<(), String>(())
+    };
+
+    let prepared = Prepared::new(&setting)?;
+    for deed in before {
+        let value = match deed {
+            Deed::Memory => memory::measure(&prepared),
+            _ => setup::measure(&setting, &prepared),
+        };
+        keep(deed, value)?;
+    }
+    if !after.is_empty() {
+        prepared.attach()?;
+        // What was loaded is the kernel's now; the address space is again as it is under any other setting.
+        drop(prepared);
+        verify(&setting)
+            .map_err(|error| format!("{name} does not filter as it should: {error}"))?;
+        for deed in after {
+            keep(deed, deed.measure())?;
+        }
     }
     figures
         .iter()
@@ -33,10 +53,10 @@ pub(crate) fn measure(name: &str, deeds: &[&str]) -> Result<(), String> {
         .map_err(|error| error.to_string())
 }
 
-/// Attaches the setting called `name`, says so and stays until it is killed: a bystander.
+/// Puts the setting called `name` into force, says so and stays until it is killed: a bystander.
 pub(crate) fn stay(name: &str) -> Result<(), String> {
-    let setting = Setting::parse(name).ok_or_else(|| format!("{name}: no such setting"))?;
-    attach(&setting)?;
+    let setting = parsed(name)?;
+    Prepared::new(&setting)?.attach()?;
     verify(&setting)?;
     let mut out = std::io::stdout();
     out.write_all(b"ready\n")
@@ -47,49 +67,8 @@ pub(crate) fn stay(name: &str) -> Result<(), String> {
     }
 }
 
-/// Attaches what the setting says to this process.
-fn attach(setting: &Setting) -> Result<(), String> {
-    if setting.system == System::Seccomp || setting.system == System::Landlock {
-        evfilter::set_no_new_privs().map_err(|error| error.to_string())?;
-    }
-    match (setting.system, setting.kind) {
-        (System::None | System::Loaded | System::Bystander, _) => Ok(()),
-        (System::Seccomp, kind) => (0..setting.layers).try_for_each(|layer| {
-            let code = policy::program(kind, layer)?;
-            seccomp::install(&code).map_err(|error| format!("seccomp: {error}"))
-        }),
-        (System::Landlock, Kind::Rules(rules)) => (0..setting.layers).try_for_each(|_| {
-            landlock::restrict(rules, &[]).map_err(|error| format!("landlock: {error}"))
-        }),
-        (System::Landlock, kind) => Err(format!("Landlock knows no {kind}")),
-        (System::Evfilter, _) => push(setting).map_err(|error| chain(&error)),
-    }
-}
-
-/// Loads the images, then pushes them.
-fn push(setting: &Setting) -> Result<(), Error> {
-    let control = Control::open()?;
-    let mut filters: Vec<Filter> = Vec::new();
-    for path in policy::images(setting) {
-        let image = fs::read(&path).map_err(|source| Error::Read { path, source })?;
-        filters.push(control.load_image(&image)?);
-    }
-    evfilter::set_no_new_privs()?;
-    let pushed = filters.iter().cycle().take(setting.layers);
-    pushed
-        .into_iter()
-        .try_for_each(|filter| control.restrict_self(filter))
-}
-
-/// An error with its causes.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(source) = cause {
-        text.push_str(&format!(": {source}"));
-        cause = source.source();
-    }
-    text
+fn parsed(name: &str) -> Result<Setting, String> {
+    Setting::parse(name).ok_or_else(|| format!("{name}: no such setting"))
 }
 
 /// Makes sure that what should be refused is, and nothing else; and that the module is there or not.
@@ -100,13 +79,12 @@ fn verify(setting: &Setting) -> Result<(), String> {
         Err(error) => return Err(chain(&error)),
     };
     let expected = match setting.system {
-        System::None | System::Seccomp | System::Landlock => None,
-        System::Loaded | System::Bystander => Some(0),
-        System::Evfilter => Some(setting.layers),
+        System::Evfilter | System::Text => Some(setting.layers),
+        _ => setting.wants_module().then_some(0),
     };
-    let confined = matches!(
+    let confined = !matches!(
         setting.system,
-        System::Seccomp | System::Landlock | System::Evfilter
+        System::None | System::Loaded | System::Bystander
     );
     // The last layer is the one that could have been forgotten.
     let last = if setting.same { 0 } else { setting.layers - 1 };
@@ -117,9 +95,10 @@ fn verify(setting: &Setting) -> Result<(), String> {
         Kind::Nothing | Kind::All => (0, 0),
         Kind::Numbers => (personality(), libc::EPERM),
         Kind::Args(count) => (getppid(policy::refused_value(count, last)), libc::EPERM),
-        Kind::Name(_) | Kind::Object(_) | Kind::Paths(_) | Kind::Rules(_) => {
+        Kind::Name(_) | Kind::Object(_) | Kind::Paths(_) | Kind::Grants(_) | Kind::Rules(_) => {
             (deed::open_forbidden(), libc::EACCES)
         }
+        Kind::Tools | Kind::ToolsName => (deed::open_outside(), libc::EACCES),
     };
     let allowed = (getppid(0), deed::open_allowed());
     if layers != expected {

@@ -2,31 +2,46 @@
 
 //! `cargo xtask bench`: boots the guest under the counting clock, runs the measuring program, reports.
 
+mod budget;
+mod cachegrind;
+mod compare;
+mod document;
 mod figures;
+mod goals;
+mod plots;
 
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use clap::Args;
 
 use crate::boot::Limits;
 use crate::build::Scope;
-use crate::cache::Cache;
+use crate::cache::{self, Cache};
 use crate::console::Line;
 use crate::exec;
 use crate::progress::Step;
 use crate::qemu::Accel;
 use crate::report;
+use crate::results;
 use crate::run::{BootArgs, BuildArgs, Prepared};
 use crate::workspace::Workspace;
 
-use figures::Figures;
+use budget::Budget;
+use figures::{Figures, NOTHING};
 
 const PROGRAM: &str = "/usr/bin/evf-bench";
 /// Kernel options under which figures repeat: no random addresses. Mitigations are off, as on processors that need none: their cost is that of
 /// entering the kernel, not that of a filter.
 const APPEND: &str = "mitigations=off nokaslr norandmaps";
+
+/// Where the goals, the budget and the text lie in the checkout.
+const GOALS: &str = "bench/goals.toml";
+const BUDGET: &str = "bench/budget.json";
+const DOCUMENT: &str = "docs/benchmarks.md";
 
 /// Options of `cargo xtask bench`.
 #[derive(Args, Clone, Debug)]
@@ -36,6 +51,18 @@ pub(crate) struct BenchArgs {
     /// Measure only figures whose names contain all of these words, as in --filter 'getppid args'; may be repeated
     #[arg(long, value_name = "WORDS")]
     filter: Vec<String>,
+    /// Also print what has changed since this run (a figures.json that an earlier run has left)
+    #[arg(long, value_name = "BASE.json")]
+    compare: Option<PathBuf>,
+    /// Write bench/budget.json anew: what was measured is the budget from now on
+    #[arg(long, conflicts_with = "filter")]
+    budget: bool,
+    /// Write docs/benchmarks.md anew, with figures of cache misses if valgrind is installed
+    #[arg(long, conflicts_with = "filter")]
+    docs: bool,
+    /// Boot nothing: report on the figures of an earlier run
+    #[arg(long, value_name = "FIGURES.json", conflicts_with = "filter")]
+    from: Option<PathBuf>,
     /// Give the guest up after so many seconds
     #[arg(long, value_name = "S", default_value_t = 1500)]
     timeout: u64,
@@ -43,6 +70,83 @@ pub(crate) struct BenchArgs {
 
 /// Runs the verb.
 pub(crate) fn run(workspace: &Workspace, cache: &Cache, args: &BenchArgs) -> Result<ExitCode> {
+    let base = args.compare.as_deref().map(Figures::read).transpose()?;
+    let goals = goals::read(&workspace.repo().join(GOALS))?;
+    let figures = match &args.from {
+        Some(path) => Figures::read(path)?,
+        None => measure(workspace, cache, args)?,
+    };
+    println!("{}", table(&figures));
+    let misses = if args.docs {
+        cachegrind::report(workspace)?
+    } else {
+        None
+    };
+    let text = document::text(&figures, &goals, misses.as_deref());
+    let out = workspace.target().join("bench");
+    keep(&figures, &text, &out)?;
+    if let Some(base) = base {
+        println!("{}", compare::changes(&base, &figures));
+    }
+    if args.docs {
+        cache::write_atomically(&workspace.repo().join(DOCUMENT), &text)?;
+    }
+    let path = workspace.repo().join(BUDGET);
+    if args.budget {
+        Budget::of(&figures).write(&path)?;
+    }
+    let budget = Budget::read(&path)?;
+    let whole = args.filter.is_empty();
+    let over = budget.faults(&figures, whole);
+    over.iter().for_each(|fault| println!("{fault}"));
+    let is_other = budget.kernel != figures.kernel;
+    if is_other {
+        println!(
+            "the budget was taken with kernel {}, this is {}: it binds nobody until `cargo xtask bench --budget` has taken it anew",
+            budget.kernel, figures.kernel
+        );
+    }
+    let roomy = budget.roomy(&figures);
+    if roomy > 0 {
+        println!("{roomy} figures are below their budget; `cargo xtask bench --budget` lowers it");
+    }
+    let wrong = goals::faults(&goals, &figures, whole);
+    wrong.iter().for_each(|fault| println!("{fault}"));
+    println!(
+        "{} figures, text and plots: {}",
+        figures.len(),
+        out.display()
+    );
+    // The budget is one check, each goal is one.
+    let kept = over.is_empty() || is_other;
+    let judged = goals
+        .iter()
+        .filter(|goal| whole || goal.outcome(&figures).is_some())
+        .count();
+    let failed = wrong.len() + usize::from(!kept);
+    let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+    println!(
+        "{}",
+        results::closing(count(judged + 1 - failed), count(failed), 0)
+    );
+    Ok(if failed == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+/// Leaves figures, text and plots in `out`.
+fn keep(figures: &Figures, text: &str, out: &Path) -> Result<()> {
+    fs::create_dir_all(out).with_context(|| format!("create {}", out.display()))?;
+    figures.write(&out.join("figures.json"))?;
+    cache::write_atomically(&out.join("benchmarks.md"), text)?;
+    plots::draw(figures, out)?;
+    Ok(())
+}
+
+/// Boots the guest and takes in what it measures.
+fn measure(workspace: &Workspace, cache: &Cache, args: &BenchArgs) -> Result<Figures> {
     let boot = BootArgs {
         build: args.build.clone(),
         accel: Accel::Counting,
@@ -61,7 +165,7 @@ pub(crate) fn run(workspace: &Workspace, cache: &Cache, args: &BenchArgs) -> Res
         silence: limit,
         total: limit,
     };
-    let mut figures = Figures::default();
+    let mut figures = Figures::new(prepared.target().release());
     let mut faults = Vec::new();
     let mut step = Step::new(1, 1, "measure");
     let outcome = prepared.boot(&overlay, limits, |line, text| {
@@ -88,6 +192,37 @@ pub(crate) fn run(workspace: &Workspace, cache: &Cache, args: &BenchArgs) -> Res
         figures.len(),
         report::seconds(outcome.took)
     ));
-    println!("{}", figures.table());
-    Ok(ExitCode::SUCCESS)
+    Ok(figures)
+}
+
+/// One row a setting, one column a deed: what the setting adds; the row of no filter has the whole cost.
+fn table(figures: &Figures) -> String {
+    let (mut deeds, mut settings) = (Vec::new(), Vec::new());
+    for (deed, setting) in figures.names().filter_map(|name| name.split_once(' ')) {
+        if !deeds.contains(&deed) {
+            deeds.push(deed);
+        }
+        if !settings.contains(&setting) {
+            settings.push(setting);
+        }
+    }
+    let cell = |deed: &str, setting: &str| {
+        let name = format!("{deed} {setting}");
+        if setting == NOTHING {
+            figures.get(&name).map(|value| format!("{value:.0}"))
+        } else {
+            figures.cost(&name).map(|value| format!("{value:+.0}"))
+        }
+    };
+    let rows: Vec<Vec<String>> = settings
+        .iter()
+        .map(|&setting| {
+            let cells = deeds
+                .iter()
+                .map(|deed| cell(deed, setting).unwrap_or_default());
+            [setting.to_owned()].into_iter().chain(cells).collect()
+        })
+        .collect();
+    let header: Vec<&str> = ["instructions"].into_iter().chain(deeds).collect();
+    report::table(&header, &rows, true)
 }

@@ -102,7 +102,10 @@ enum Verb {
     /// Count instructions: evfilter beside seccomp, Landlock and nothing
     ///
     /// Boots the stock kernel under an emulator whose clock counts executed instructions, so figures repeat and a regression of one instruction is
-    /// seen. Settings are measured one after the other in the same boot, each in a process of its own.
+    /// seen. Settings are measured one after the other in the same boot, each in a process of its own. Figures, text and plots lie in target/bench.
+    ///
+    /// Compares with the budget (bench/budget.json) and with the goals (bench/goals.toml), and fails if a figure has left its budget, or a goal is missed
+    /// without a reason. Closes with "N passed, N failed".
     ///
     /// Example: cargo xtask bench --filter getppid
     Bench(BenchArgs),
