@@ -100,6 +100,21 @@ fn of_equal_values_the_first_counts_and_the_rest_costs_nothing() {
 }
 
 #[test]
+fn a_row_that_is_entered_everywhere_does_not_grow_beyond_itself() {
+    let mut insns = vec![Insn::stmt(0x20, 16)];
+    insns.extend((0..200).map(|index| Insn::jump(0x45, 1 << (index % 32), 199, 0)));
+    insns.extend((0..200).map(|index| Insn::jump(0x15, index * 3, (200 - index) as u8, 0)));
+    insns.extend([ALLOW, REFUSE].map(|raw| Insn::stmt(0x06, raw)));
+    let policy = image::verify(image::encode(&[Draft::syscall(&insns)])).expect("a sound program");
+    let program = program(&policy, Event::SyscallEnter);
+    let code = Code::of(&[program]);
+    assert_eq!(code.insns.len(), 405);
+    for word in 0..700 {
+        record(word).view(|record| assert_agreement(&code, &program, record));
+    }
+}
+
+#[test]
 fn string_jumps_as_many_as_may_be_are_lowered() {
     // Over all of them, if the first word says so.
     let mut insns = vec![
