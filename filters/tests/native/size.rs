@@ -115,6 +115,29 @@ fn a_row_that_is_entered_everywhere_does_not_grow_beyond_itself() {
 }
 
 #[test]
+fn scratch_words_are_kept_apart_and_take_no_more_room_than_they_need() {
+    for used in [0xffffu16, 0x820d, 0x8000, 0x0006] {
+        let words: Vec<u32> = (0..16).filter(|word| used >> word & 1 != 0).collect();
+        let mut insns = Vec::new();
+        for word in &words {
+            insns.extend([Insn::stmt(0x00, 100 + word), Insn::stmt(0x02, *word)]);
+        }
+        for word in &words {
+            insns.push(Insn::stmt(0x60, *word));
+            insns.push(Insn::jump(0x15, 100 + word, 1, 0));
+            insns.push(Insn::stmt(0x06, REFUSE + word));
+        }
+        insns.push(Insn::stmt(0x06, ALLOW));
+        let policy = image::verify(image::encode(&[Draft::syscall(&insns)]));
+        let policy = policy.expect("a sound program");
+        let program = program(&policy, Event::SyscallEnter);
+        let code = Code::of(&[program]);
+        assert_eq!(code.shape.stack_bytes as usize, 4 * words.len());
+        record(0).view(|record| assert_eq!(code.run(&program, record).raw, ALLOW, "{used:#x}"));
+    }
+}
+
+#[test]
 fn string_jumps_as_many_as_may_be_are_lowered() {
     // Over all of them, if the first word says so.
     let mut insns = vec![
