@@ -230,6 +230,13 @@ impl Domain {
             .is_some_and(|raw| raw & ACTION_MASK == Verdict::ALLOW.raw())
     }
 
+    /// Whether it has been found out, in the shortest way there is, that all layers let this name pass.
+    #[inline]
+    pub(crate) fn allows_name(&self, name: &[u8]) -> bool {
+        let mut layers = self.stack.layers().iter();
+        layers.all(|layer| layer.repeats || layer.filter.allows_name(name))
+    }
+
     /// How many layers run as machine code.
     pub(crate) fn native_layers(&self) -> usize {
         let native = |layer: &&FilterLayer| layer.filter.is_native();

@@ -100,9 +100,9 @@ impl Filter {
         let mut by_number = KBox::<Places>::init(pin_init::init_zeroed(), GFP_KERNEL_ACCOUNT)?;
         by_number::decide(policy.program(Event::SyscallEnter).as_ref(), &mut by_number);
         let compiled = if interpreted {
-            Compiled::interpreted(policy)
+            Compiled::interpreted(policy)?
         } else {
-            Compiled::new(policy)
+            Compiled::new(policy)?
         };
         let filter = Filter {
             compiled,
@@ -120,6 +120,12 @@ impl Filter {
     #[inline]
     pub(crate) fn program(&self, event: Event) -> Option<(&Program<'_>, Option<&Native>)> {
         self.compiled.program(event)
+    }
+
+    /// Whether it lets this name pass, as far as that can be said by the name alone.
+    #[inline]
+    pub(crate) fn allows_name(&self, name: &[u8]) -> bool {
+        self.compiled.allows_name(name)
     }
 
     /// The verdict on `record`, or `None` if there is no program for the event.

@@ -15,6 +15,7 @@
 #[cfg(feature = "lang")]
 extern crate std;
 
+pub mod by_name;
 pub mod by_number;
 pub mod event;
 pub mod image;

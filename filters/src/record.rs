@@ -111,6 +111,16 @@ impl<'a> Record<'a> {
         }
     }
 
+    /// A record of which nothing is known but the event.
+    pub(crate) const fn of_nothing(event: Event) -> Record<'static> {
+        Record {
+            event,
+            words: &[],
+            strings: Strings::Given(&[]),
+            caller: None,
+        }
+    }
+
     /// The same record with the ids of the caller. A program that asks for them where they are missing kills.
     pub const fn called_by(self, caller: Caller) -> Record<'a> {
         Record {

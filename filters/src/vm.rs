@@ -39,6 +39,16 @@ pub fn run_by_number(program: &Program<'_>, nr: u32, arch: u32) -> Option<Verdic
     raw.ok().map(|raw| possible(program.event(), raw))
 }
 
+/// The verdict of a program that begins with a walk through a table on all records in which that comes to `value`, or `None` if it asks for more before it
+/// decides.
+pub fn run_by_value(program: &Program<'_>, value: u32) -> Option<Verdict> {
+    let mut machine = Machine::new();
+    machine.a = value;
+    machine.pc = 1;
+    let raw = machine.run(program, &Record::of_nothing(program.event()));
+    raw.ok().map(|raw| possible(program.event(), raw))
+}
+
 /// A computed verdict that the event cannot carry out kills: a policy that asks for the impossible must not be allowed to mean "allow".
 pub(crate) fn possible(event: Event, raw: u32) -> Verdict {
     let verdict = Verdict::from_raw(raw);

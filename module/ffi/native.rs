@@ -4,11 +4,13 @@
 use core::mem::MaybeUninit;
 use core::ptr::{self, NonNull};
 
+use filters::by_name::ByName;
 use filters::event::Event;
 use filters::native::{self, Frame, Insn64, Takes, Workspace};
 use filters::policy::Policy;
 use filters::program::Program;
 use filters::record::Record;
+use filters::table::Table;
 use kernel::prelude::*;
 
 extern "C" {
@@ -101,30 +103,51 @@ impl Drop for Native {
 pub(crate) struct Compiled {
     /// By event number.
     natives: [Option<Native>; Event::COUNT],
-    /// INVARIANT: By event number, what `policy` has. They borrow its image, which does not move when the vector that owns it does, and is freed after them.
+    /// INVARIANT: By event number, what `policy` has. They borrow from it and from its image, which both have their place in memory for as long as this exists, and
+    /// are freed after them.
     programs: [Option<Program<'static>>; Event::COUNT],
-    policy: Policy<KVVec<u8>>,
+    /// What is decided by a name alone, and by which of the tables, which lie in the image too.
+    by_name: Option<(ByName, Table<'static>)>,
+    policy: KBox<Policy<KVVec<u8>>>,
 }
 
 impl Compiled {
-    /// The policy alone: the interpreter will run it.
-    pub(crate) fn interpreted(policy: Policy<KVVec<u8>>) -> Compiled {
+    /// The policy alone: the interpreter will run it, always.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub(crate) fn interpreted(policy: Policy<KVVec<u8>>) -> Result<Compiled> {
+        let policy = KBox::new(policy, GFP_KERNEL_ACCOUNT)?;
         let programs = Event::ALL.map(|event| {
             // SAFETY: See the invariant; nobody is given a program for longer than he borrows `self`, and `policy` is never changed.
             policy.program(event).map(|program| unsafe {
                 core::mem::transmute::<Program<'_>, Program<'static>>(program)
             })
         });
-        Compiled {
+        Ok(Compiled {
             natives: [const { None }; Event::COUNT],
             programs,
+            by_name: None,
             policy,
-        }
+        })
     }
 
-    /// The same, with machine code as far as it can be had.
-    pub(crate) fn new(policy: Policy<KVVec<u8>>) -> Compiled {
-        let mut compiled = Compiled::interpreted(policy);
+    /// The same, with what is decided by names alone, and with machine code as far as it can be had.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`, if not even the interpreter can serve.
+    pub(crate) fn new(policy: Policy<KVVec<u8>>) -> Result<Compiled> {
+        let mut compiled = Compiled::interpreted(policy)?;
+        compiled.by_name = compiled
+            .programs
+            .get(Event::VfsGetname.number() as usize)
+            .and_then(Option::as_ref)
+            .and_then(|program| {
+                let by_name = ByName::of(program)?;
+                Some((by_name, by_name.table(program)?))
+            });
         // Without room to work in, the interpreter serves.
         if let Ok(mut workspace) = native_workspace() {
             let programs = Event::ALL.into_iter().zip(compiled.programs);
@@ -134,12 +157,21 @@ impl Compiled {
                 });
             }
         }
-        compiled
+        Ok(compiled)
     }
 
     /// The policy.
     pub(crate) fn policy(&self) -> &Policy<KVVec<u8>> {
         &self.policy
+    }
+
+    /// Whether the program for names, if there is one, allows this one whatever else the record says. "No" may mean that it depends on more.
+    #[inline]
+    pub(crate) fn allows_name(&self, name: &[u8]) -> bool {
+        match &self.by_name {
+            Some((by_name, table)) => by_name.allows(*table, name),
+            None => self.program(Event::VfsGetname).is_none(),
+        }
     }
 
     /// The program for `event`, and its machine code.
