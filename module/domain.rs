@@ -79,7 +79,7 @@ impl Domain {
         };
         Domain::finished(|domain| {
             domain.at_exec = at_exec;
-            domain.take_over(self)?;
+            domain.take_over(self, Some((filter, root)))?;
             domain.push(filter, root)
         })
     }
@@ -91,12 +91,12 @@ impl Domain {
     /// Those of [`Domain::narrowed`].
     pub(crate) fn narrowed_at_exec(&self, filter: &Arc<Filter>, root: &Root) -> Result<DomainRef> {
         let at_exec = Domain::finished(|domain| {
-            domain.take_over(self.after_exec())?;
+            domain.take_over(self.after_exec(), Some((filter, root)))?;
             domain.push(filter, root)
         })?;
         Domain::finished(|domain| {
             domain.at_exec = Some(at_exec);
-            domain.take_over(self)
+            domain.take_over(self, None)
         })
     }
 
@@ -122,7 +122,7 @@ impl Domain {
     /// Makes one of the programs for system calls, if there are several and they are not too long.
     fn merge(&mut self) {
         let event = Event::SyscallEnter;
-        let layers = self.stack.layers().iter().filter(|layer| !layer.repeats);
+        let layers = self.stack.layers().iter().filter(|layer| !layer.repeated);
         let filters = layers.map(|layer| &layer.filter);
         let programs = filters.clone().filter_map(|filter| filter.program(event));
         let length: usize = programs.clone().map(|(program, _)| program.len()).sum();
@@ -146,14 +146,17 @@ impl Domain {
         }
     }
 
-    /// Takes over what judges now in `other`.
-    fn take_over(&mut self, other: &Domain) -> Result {
+    /// Takes over what judges now in `other`. Layers that decide everything as one that is `newer` does need not be asked any more; the newer one is, so that
+    /// between equal verdicts the newest is seen.
+    fn take_over(&mut self, other: &Domain, newer: Option<(&Arc<Filter>, &Root)>) -> Result {
         self.by_number = other.by_number;
         self.events = other.events;
         self.asks_for_caller = other.asks_for_caller;
         self.reads_words = other.reads_words;
         for layer in other.stack.layers() {
-            self.stack.push(layer.clone()).map_err(no_room)?;
+            let mut layer = layer.clone();
+            layer.repeated |= newer.is_some_and(|(filter, root)| layer.decides_as(filter, root));
+            self.stack.push(layer).map_err(no_room)?;
         }
         Ok(())
     }
@@ -166,11 +169,7 @@ impl Domain {
             self.events |= SCOPES;
         }
         let layer = FilterLayer {
-            repeats: self
-                .stack
-                .layers()
-                .iter()
-                .any(|held| held.decides_as(filter, &root)),
+            repeated: false,
             filter: filter.clone(),
             root,
         };
@@ -234,7 +233,7 @@ impl Domain {
     #[inline]
     pub(crate) fn allows_name(&self, name: &[u8]) -> bool {
         let mut layers = self.stack.layers().iter();
-        layers.all(|layer| layer.repeats || layer.filter.allows_name(name))
+        layers.all(|layer| layer.repeated || layer.filter.allows_name(name))
     }
 
     /// How many layers run as machine code.

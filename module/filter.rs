@@ -165,8 +165,8 @@ pub(crate) struct FilterLayer {
     pub(crate) filter: Arc<Filter>,
     /// Where it looks at files from: the root directory of who pushed it.
     pub(crate) root: Root,
-    /// Whether an older layer decides everything as this one does: it need not be asked.
-    pub(crate) repeats: bool,
+    /// Whether a newer layer decides everything as this one does: it need not be asked.
+    pub(crate) repeated: bool,
 }
 
 impl FilterLayer {
@@ -186,7 +186,7 @@ impl FilterLayer {
 impl Layer for FilterLayer {
     #[inline]
     fn judge(&self, record: &Record<'_>) -> Option<Verdict> {
-        if self.repeats {
+        if self.repeated {
             return None;
         }
         if record.is_about_object() {
