@@ -57,6 +57,9 @@ fn main() {
             let image = image_of(policy);
             println!("{}", title());
             println!("{}", figures(policy, &image, name, event));
+            if image != *policy {
+                fs::remove_file(image).expect("the temporary file");
+            }
         }
         _ => panic!("walk [POLICY NAME EVENT], or walk --count N HOW IMAGE NAME EVENT"),
     }
@@ -102,7 +105,7 @@ fn event_named(name: &str) -> Event {
     Event::ALL.into_iter().find(named).expect("an event's name")
 }
 
-/// A policy's image as a file; that of a text is kept in the directory of temporary files until the next one is made.
+/// A policy's image as a file: a temporary one for a text.
 fn image_of(policy: &str) -> String {
     if Path::new(policy)
         .extension()
@@ -229,6 +232,7 @@ fn report() {
             for (label, name) in names(places) {
                 println!("{}", figures(&format!("  {label}"), &image, &name, event));
             }
+            fs::remove_file(image).expect("the temporary file");
         }
     }
 }

@@ -17,7 +17,7 @@
 //! | kind | what lies there, and what happens with the string that is left |
 //! |---|---|
 //! | [`BRANCH`] | a row: the cell that is for byte `b`, `b` cells from there on, holds the edge of `b`, if it is there; other bytes lead to `default`. At the end of the string the result is `value`. Both are in the head, the cell before the row |
-//! | [`SKIP`] | a row in which bytes without an edge stay, and only two *stops* and the *mark* have one. What lies before the next stop, marks too, is passed eight bytes at a time. If the last byte passed is the mark, its edge is taken and the stop is not yet consumed; else the stop's edge is. At the end of the string the result is `value` |
+//! | [`SKIP`] | a row in which bytes without an edge stay, and only two *stops* and the *mark* have one. What lies before the next stop or the end, marks too, is passed eight bytes at a time. If the last byte passed is the mark, its edge is taken; else that of the stop, which is consumed. At the end of the string the result is `value` |
 //! | [`CHAIN`] | one to eight literal bytes, none of them 0, lead to `next`. Where the string differs or ends earlier, what was equal is consumed and the rest is for `fallback`, which is no chain. The literal is in the highest bytes of its word, and `bits` is how many bits are left over below |
 //! | [`SINK`] | a value: the result, whatever follows |
 //!
@@ -106,13 +106,17 @@ impl<'a> Table<'a> {
         loop {
             let head = self.head(at)?;
             let [first, second, mark, _] = head.first.to_le_bytes();
-            let stop = skip(input, seen, first, second);
-            let Some(&byte) = input.get(stop) else {
-                return Some(head.second);
+            let start = seen;
+            seen = skip(input, start, first, second).min(input.len());
+            let last = input.get(start..seen).and_then(|passed| passed.last());
+            let byte = match input.get(seen) {
+                _ if last == Some(&mark) => mark,
+                Some(&stop) => {
+                    seen = seen.wrapping_add(1);
+                    stop
+                }
+                None => return Some(head.second),
             };
-            let after_mark = stop > seen && input.get(stop.wrapping_sub(1)) == Some(&mark);
-            let (byte, consumed) = if after_mark { (mark, 0) } else { (byte, 1) };
-            seen = stop.wrapping_add(consumed);
             let Some(next) = self.edge(at, SKIP, byte) else {
                 continue;
             };

@@ -372,8 +372,11 @@ fn a_skip_finds_stops_at_each_place() {
                 assert_values(&automaton, &[(&zero, 1), (&passed, 1)]);
             }
         }
-        let ends = [&passed, &b"/."[..]].concat();
-        assert_values(&automaton(*b".."), &[(&ends, 4)]);
+        let (slash, dot) = (
+            [&passed, &b"/"[..]].concat(),
+            [&passed, &b"/."[..]].concat(),
+        );
+        assert_values(&automaton(*b".."), &[(&slash, 9), (&dot, 4)]);
     }
 }
 

@@ -66,38 +66,45 @@ impl<'a> Shapes<'a> {
         let default = most(runs);
         let edges = edges(runs, default);
         if default == state {
-            let marked = edges
-                .iter()
-                .find_map(|&(mark, marked)| self.skip(state, &edges, Some((mark, marked))));
-            if let Some(skip) = marked.or_else(|| self.skip(state, &edges, None)) {
-                return skip;
+            if let Some((stops, mark)) = self.stops(state, &edges) {
+                return Shape::Skip { stops, mark, edges };
             }
         }
         Shape::Branch { default, edges }
     }
 
-    /// `state`, which most bytes do not leave, as a skip. The mark leads to a state that is left by the same bytes but a few: its other edges show where a
-    /// string goes on after it, so it need not be stopped at.
-    fn skip(&self, state: u32, edges: &[(u8, u32)], mark: Option<(u8, u32)>) -> Option<Shape> {
-        let mut stops: Vec<u8> = edges.iter().map(|edge| edge.0).collect();
-        if let Some((mark, marked)) = mark {
-            let own = &self.states[state as usize];
-            let other = &self.states[marked as usize];
-            if own.value != other.value || target(&other.runs, mark) != marked {
-                return None;
-            }
-            stops.extend(differences(&own.runs, &other.runs)?);
-            stops.retain(|&stop| stop != mark);
-            stops.sort_unstable();
-            stops.dedup();
+    /// The stops and the mark of `state`, which most bytes do not leave, if it can be a skip. The fewer stops the better; a slash is the best mark,
+    /// because most strings are paths.
+    fn stops(&self, state: u32, edges: &[(u8, u32)]) -> Option<([u8; MAX_STOPS], u8)> {
+        let all: Vec<u8> = edges.iter().map(|edge| edge.0).collect();
+        let marks = edges
+            .iter()
+            .filter_map(|&edge| Some((self.stops_beside(state, &all, edge)?, edge.0)));
+        // A stop is never passed, so it marks nothing.
+        let unmarked = all.first().map(|&first| (all.clone(), first));
+        let (stops, mark) = marks
+            .chain(unmarked)
+            .min_by_key(|(stops, mark)| (stops.len(), *mark != b'/'))?;
+        // Places that are left over repeat a stop; a zero where there is none is one that stays.
+        let first = stops.first().copied().unwrap_or(0);
+        let last = stops.last().copied().unwrap_or(0);
+        (stops.len() <= MAX_STOPS).then_some(([first, last], mark))
+    }
+
+    /// What `state` has to stop at if `mark` is none of it: the other bytes that leave it, and those by which the state that the mark leads to differs.
+    /// What a string has done at a stop is then told by whether the mark comes before it.
+    fn stops_beside(&self, state: u32, all: &[u8], (mark, marked): (u8, u32)) -> Option<Vec<u8>> {
+        let own = &self.states[state as usize].runs;
+        let other = &self.states[marked as usize].runs;
+        if target(other, mark) != marked {
+            return None;
         }
-        let (first, last) = (*stops.first()?, *stops.last()?);
-        (stops.len() <= MAX_STOPS).then(|| Shape::Skip {
-            stops: [first, last],
-            // A stop is never passed, so it marks nothing.
-            mark: mark.map_or(first, |(mark, _)| mark),
-            edges: edges.to_vec(),
-        })
+        let mut stops = differences(own, other)?;
+        stops.extend(all);
+        stops.retain(|&stop| stop != mark);
+        stops.sort_unstable();
+        stops.dedup();
+        Some(stops)
     }
 
     /// The chain from `state`, if it is worth one: for a single byte a branch is faster.

@@ -33,7 +33,7 @@ pub enum Node {
         value: u32,
         /// Bytes that may lead elsewhere.
         stops: [u8; 2],
-        /// A byte that leads elsewhere if a stop follows.
+        /// A byte that leads elsewhere if a stop or the end follows.
         mark: u8,
         /// Byte and node.
         edges: Vec<(u8, u32)>,
@@ -175,6 +175,12 @@ impl Automaton {
             place = self.step(place, byte)?;
         }
         let mut node = self.nodes.get(place.node as usize)?;
+        if let Node::Skip { mark, edges, .. } = node
+            && place.passed == Some(*mark)
+        {
+            let marked = edge(edges, *mark).unwrap_or(place.node);
+            node = self.nodes.get(marked as usize)?;
+        }
         if let Node::Chain { fallback, .. } = node {
             node = self.nodes.get(*fallback as usize)?;
         }
