@@ -46,8 +46,9 @@ fn test(code: u16, field: &[u8], constant: &[u8]) -> bool {
     judge(&policy, field) == Verdict::ALLOW
 }
 
-fn table_policy(automaton: &Automaton, expected: u32) -> Policy<Vec<u8>> {
-    let draft = Draft {
+/// A program that asks whether the table gives the expected value.
+fn asking(table: Vec<u8>, expected: u32) -> Draft {
+    Draft {
         event: Event::VfsGetname.number(),
         insns: vec![
             Insn::stmt(SMATCH, 0),
@@ -56,8 +57,12 @@ fn table_policy(automaton: &Automaton, expected: u32) -> Policy<Vec<u8>> {
             REFUSE,
         ],
         strings: vec![],
-        tables: vec![automaton.encode()],
-    };
+        tables: vec![table],
+    }
+}
+
+fn table_policy(automaton: &Automaton, expected: u32) -> Policy<Vec<u8>> {
+    let draft = asking(automaton.encode(), expected);
     image::verify(image::encode(&[draft])).expect("a sound table")
 }
 
@@ -432,6 +437,32 @@ proptest! {
         for input in &inputs {
             let expected = automaton.value(input).expect("a sound table");
             assert_value(&automaton, input, expected);
+        }
+    }
+
+    #[test]
+    fn what_is_accepted_is_walked_to_its_end(
+        automaton in generate::automaton(),
+        changes in vec((any::<prop::sample::Index>(), 0u32..40, any::<prop::sample::Index>()), 1..4),
+        inputs in vec(prop_oneof![generate::string(), vec(prop::sample::select(&b"ab/l\x00\xfc"[..]), 0..24)], 6),
+    ) {
+        // Each word becomes another one of the table, or moves a little: both often give targets that lead elsewhere.
+        let mut table = automaton.encode();
+        for (at, by, other) in &changes {
+            let words = table.len() / 4;
+            let (at, other) = (4 * at.index(words), 4 * other.index(words));
+            let word = |at: usize| u32::from_le_bytes(table[at..at + 4].try_into().expect("four bytes"));
+            let changed = match by {
+                0..20 => word(at).wrapping_add(*by).wrapping_sub(10),
+                20..30 => word(other),
+                _ => word(at) ^ 1 << (*by % 32),
+            };
+            table[at..at + 4].copy_from_slice(&changed.to_le_bytes());
+        }
+        if let Ok(policy) = image::verify(image::encode(&[asking(table, 0)])) {
+            for input in &inputs {
+                prop_assert_ne!(judge(&policy, input), Verdict::KILL_PROCESS);
+            }
         }
     }
 }
