@@ -42,13 +42,12 @@ pub(crate) fn restrict(kind: Kind) -> io::Result<()> {
     ];
     let ruleset = sys::own(call(SYS_CREATE_RULESET, args))?;
     let ruleset_number = number(&ruleset);
-    let places: Vec<String> = match kind {
-        Kind::Rules(count) => (0..count).map(stage::place).collect(),
-        Kind::Tools => stage::SYSTEM
-            .iter()
-            .chain(&stage::OWN)
-            .map(|&path| path.to_owned())
-            .collect(),
+    let places: Box<dyn Iterator<Item = String>> = match kind {
+        Kind::Rules(count) => Box::new((0..count).map(stage::place)),
+        Kind::Tools => {
+            let all = stage::SYSTEM.iter().chain(&stage::OWN);
+            Box::new(all.map(|&path| path.to_owned()))
+        }
         _ => return Err(io::Error::other(format!("Landlock knows no {kind}"))),
     };
     for path in places {

@@ -46,6 +46,7 @@ fn main() -> ExitCode {
         // What the program starts itself by.
         ["compile", setting] => policy::compile(setting),
         ["measure", setting, deeds @ ..] => under::measure(setting, deeds),
+        ["deeds", setting, deeds @ ..] => under::deeds(setting, deeds),
         ["stay", setting] => under::stay(setting),
         rest => match filters(rest) {
             Some(filters) => order::run(&filters),

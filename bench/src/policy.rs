@@ -172,8 +172,9 @@ pub(crate) fn text(kind: Kind, layer: usize) -> String {
         }
         Kind::ToolsName => {
             let places = quoted(&[stage::SYSTEM.as_slice(), &stage::OWN].concat());
+            // gcc's own names have `..` in them, so it is not refused: this tells what judging names costs, and is no sandbox.
             format!(
-                "on vfs.getname {{\n deny EACCES path == \"..\" or path prefix \"../\" or path suffix \"/..\" or path contains \"/../\"\n allow path under {places}\n allow path matches \"[!/]**\", \"\"\n default deny EACCES\n}}\n"
+                "on vfs.getname {{\n allow path under {places}\n allow path matches \"[!/]**\", \"\"\n default deny EACCES\n}}\n"
             )
         }
         Kind::Nothing | Kind::All | Kind::Args(_) | Kind::Rules(_) => String::new(),

@@ -53,7 +53,7 @@ const TREE: &str = "/tmp/tree";
 const DIRECTORIES: usize = 40;
 const FILES: usize = 50;
 /// How often each is run, after a first time that fills caches; the shortest run counts.
-const TIMES: u64 = 2;
+const TIMES: usize = 2;
 
 /// Their names.
 pub(crate) fn names() -> impl Iterator<Item = &'static str> {
@@ -98,13 +98,19 @@ pub(crate) fn set() -> Result<(), String> {
 pub(crate) fn measure(name: &str) -> Result<f64, String> {
     let known = PROGRAMS.iter().find(|(known, _)| *known == name);
     let (_, words) = known.ok_or("no such program")?;
-    let mut ended = Ok(());
-    let cost = clock::shortest(TIMES, || {
-        if ended.is_ok() {
-            ended = run(words);
+    let mut costs = Vec::new();
+    for _ in 0..=TIMES {
+        // What an earlier run has left is not there, as for the first.
+        for left in ["/tmp/out/tree.tar", "/tmp/out/a.o"] {
+            // There is nothing left by programs that write nothing.
+            let _ = fs::remove_file(left);
         }
-    });
-    ended.map(|()| cost)
+        let mut ended = Ok(());
+        costs.push(clock::once(|| ended = run(words)));
+        ended?;
+    }
+    costs.remove(0);
+    Ok(costs.into_iter().min().unwrap_or(0) as f64)
 }
 
 fn run(words: &[&str]) -> Result<(), String> {
@@ -116,6 +122,7 @@ fn run(words: &[&str]) -> Result<(), String> {
         .env("HOME", "/tmp/out/home")
         .env("TMPDIR", "/tmp/out")
         .env("LANG", "C.UTF-8")
+        .env("PYTHONHASHSEED", "0")
         .env("GIT_CONFIG_NOSYSTEM", "1")
         .current_dir("/tmp/out")
         .stdin(Stdio::null())

@@ -15,6 +15,9 @@ pub(crate) const WRITTEN: &str = "/tmp/d0/sub/written";
 pub(crate) const RENAMED: [&str; 2] = ["/tmp/d0/sub/from", "/tmp/d0/sub/to"];
 /// A program of three instructions.
 pub(crate) const PROGRAM: &str = "/tmp/d0/sub/true";
+/// This program, where the rules for directories allow it to be run, and where those for real programs do.
+pub(crate) const SELF: &str = "/tmp/d0/sub/evf-bench";
+pub(crate) const SELF_INSTALLED: &str = "/usr/bin/evf-bench";
 /// A file that no rule allows.
 pub(crate) const FORBIDDEN: &str = "/tmp/forbidden/file";
 /// Where programs and what they need lie; and where they work.
@@ -44,6 +47,7 @@ pub(crate) fn set(places: usize) -> io::Result<()> {
     for file in [FILE, READ, WRITTEN, RENAMED[0], FORBIDDEN] {
         fs::write(file, [b'x'; 64])?;
     }
+    fs::copy("/proc/self/exe", SELF)?;
     fs::write(PROGRAM, program())?;
     fs::set_permissions(PROGRAM, fs::Permissions::from_mode(0o755))?;
     for length in LENGTHS {

@@ -2,6 +2,8 @@
 //! One process under one setting: puts it into force, makes sure that it filters, measures.
 
 use std::io::Write as _;
+use std::os::unix::process::CommandExt as _;
+use std::process::Command;
 
 use evfilter::{Control, Error};
 
@@ -12,40 +14,47 @@ use crate::policy::{self, REFUSED_CALL};
 use crate::report;
 use crate::setting::{Kind, Setting, System};
 use crate::setup;
+use crate::stage;
 use crate::sys::call;
 
-/// Measures `deeds` under the setting called `name`. All of it is reported at the end: nothing is written while it is measured.
+/// Measures `deeds` under the setting called `name`.
 pub(crate) fn measure(name: &str, deeds: &[&str]) -> Result<(), String> {
     let setting = parsed(name)?;
-    let known = |deed: &&str| Deed::parse(deed).ok_or_else(|| format!("{deed}: no such deed"));
-    let deeds: Vec<Deed> = deeds.iter().map(known).collect::<Result<_, _>>()?;
-    let (before, after): (Vec<Deed>, Vec<Deed>) = deeds
-        .into_iter()
-        .partition(|deed| matches!(deed, Deed::Setup | Deed::Memory));
-    let mut figures = Vec::new();
-    let mut keep = |deed: Deed, value: Result<f64, String>| {
-        let value = value.map_err(|error| format!("{deed} under {name}: {error}"))?;
-        figures.push((format!("{deed} {name}"), value));
-        Ok::<(), String>(())
-    };
-
     let prepared = Prepared::new(&setting)?;
-    for deed in before {
-        let value = match deed {
-            Deed::Memory => memory::measure(&prepared),
-            _ => setup::measure(&setting, &prepared),
-        };
-        keep(deed, value)?;
-    }
-    if !after.is_empty() {
-        prepared.attach()?;
-        // What was loaded is the kernel's now; the address space is again as it is under any other setting.
-        drop(prepared);
-        verify(&setting)
-            .map_err(|error| format!("{name} does not filter as it should: {error}"))?;
-        for deed in after {
-            keep(deed, deed.measure())?;
+    match deeds {
+        ["setup"] => setup::measure(&setting, &prepared).and_then(|value| {
+            report::figure(&format!("setup {name}"), value).map_err(|error| error.to_string())
+        }),
+        ["memory"] => memory::measure(&prepared).and_then(|value| {
+            report::figure(&format!("memory {name}"), value).map_err(|error| error.to_string())
+        }),
+        _ => {
+            prepared.attach()?;
+            verify(&setting)
+                .map_err(|error| format!("{name} does not filter as it should: {error}"))?;
+            // Filters outlive an exec. After it the address space is the same under every setting, whatever it took to get there.
+            let program = match setting.kind {
+                Kind::Tools | Kind::ToolsName => stage::SELF_INSTALLED,
+                _ => stage::SELF,
+            };
+            let error = Command::new(program)
+                .args(["deeds", name])
+                .args(deeds)
+                .exec();
+            Err(format!("{program} under {name}: {error}"))
         }
+    }
+}
+
+/// Measures `deeds` as this process is, and calls that the setting `name`. All of it is reported at the end: nothing is written while it is measured.
+pub(crate) fn deeds(name: &str, deeds: &[&str]) -> Result<(), String> {
+    let mut figures = Vec::new();
+    for deed in deeds {
+        let known = Deed::parse(deed).ok_or_else(|| format!("{deed}: no such deed"))?;
+        let value = known
+            .measure()
+            .map_err(|error| format!("{deed} under {name}: {error}"))?;
+        figures.push((format!("{deed} {name}"), value));
     }
     figures
         .iter()

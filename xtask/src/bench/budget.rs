@@ -16,15 +16,19 @@ use crate::cache;
 const MARGIN: f64 = 0.02;
 /// Instructions by which it may at least.
 const SLACK: f64 = 4.0;
-/// The same for deeds that make processes, threads or run whole programs, as a share of what they cost without any filter: slabs, page tables and the
+/// The same for deeds that make processes or threads, as a share of what they cost without any filter: slabs, page tables and the
 /// scheduler do not come out alike in every run.
 const UNSTEADY_SLACK: f64 = 0.01;
+/// The same for whole programs.
+const PROGRAM_SLACK: f64 = 0.05;
 /// Bytes by which memory may.
 const MEMORY_SLACK: f64 = 1024.0;
 /// Deeds that repeat exactly.
 const STEADY: [&str; 7] = [
     "getppid", "open", "stat", "rename", "read", "write", "setup",
 ];
+/// Deeds that make processes or threads. All others are whole programs.
+const UNSTEADY: [&str; 4] = ["fork", "vfork", "exec", "thread"];
 /// Settings whose figures have a budget. Those of the peers are the kernel's affair.
 const OURS: [&str; 3] = ["evfilter", "bystander", "loaded"];
 
@@ -125,7 +129,12 @@ fn allowance(name: &str, budget: f64, figures: &Figures) -> f64 {
         SLACK
     } else {
         let whole = figures.get(&format!("{deed} {NOTHING}"));
-        whole.unwrap_or(0.0) * UNSTEADY_SLACK
+        let share = if UNSTEADY.contains(&deed) {
+            UNSTEADY_SLACK
+        } else {
+            PROGRAM_SLACK
+        };
+        whole.unwrap_or(0.0) * share
     };
     (budget.abs() * MARGIN).max(slack)
 }
@@ -161,6 +170,19 @@ mod tests {
         assert_eq!(count(0.0, -500.0), 0);
         assert_eq!(budget.roomy(&measured(979.0, 200.0)), 1);
         assert_eq!(budget.roomy(&measured(981.0, 200.0)), 0);
+    }
+
+    #[test]
+    fn whole_programs_may_differ_more_than_processes_do() {
+        let run = |added: f64| {
+            figures(&[
+                ("gcc none", 100_000.0),
+                ("gcc evfilter/all", 100_000.0 + added),
+            ])
+        };
+        let budget = Budget::of(&run(1000.0));
+        assert!(budget.faults(&run(6000.0), true).is_empty());
+        assert_eq!(budget.faults(&run(6001.0), true).len(), 1);
     }
 
     #[test]
