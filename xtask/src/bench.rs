@@ -11,7 +11,7 @@ mod goals;
 mod plots;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -57,9 +57,12 @@ pub(crate) struct BenchArgs {
     /// Write bench/budget.json anew: what was measured is the budget from now on
     #[arg(long, conflicts_with = "filter")]
     budget: bool,
-    /// Write docs/benchmarks.md anew, with figures of cache misses if valgrind is installed
+    /// Write docs/benchmarks.md anew
     #[arg(long, conflicts_with = "filter")]
     docs: bool,
+    /// Also count cache misses of the engine's tables on the host, which takes minutes; needs valgrind
+    #[arg(long)]
+    misses: bool,
     /// Boot nothing: report on the figures of an earlier run
     #[arg(long, value_name = "FIGURES.json", conflicts_with = "filter")]
     from: Option<PathBuf>,
@@ -77,14 +80,17 @@ pub(crate) fn run(workspace: &Workspace, cache: &Cache, args: &BenchArgs) -> Res
         None => measure(workspace, cache, args)?,
     };
     println!("{}", table(&figures));
-    let misses = if args.docs {
-        cachegrind::report(workspace)?
-    } else {
-        None
+    // First of all: what comes after may fail, and measuring takes minutes.
+    let out = workspace.target().join("bench");
+    fs::create_dir_all(&out).with_context(|| format!("create {}", out.display()))?;
+    figures.write(&out.join("figures.json"))?;
+    plots::draw(&figures, &out)?;
+    let misses = match args.misses {
+        true => cachegrind::report(workspace)?,
+        false => None,
     };
     let text = document::text(&figures, &goals, misses.as_deref());
-    let out = workspace.target().join("bench");
-    keep(&figures, &text, &out)?;
+    cache::write_atomically(&out.join("benchmarks.md"), &text)?;
     if let Some(base) = base {
         println!("{}", compare::changes(&base, &figures));
     }
@@ -134,15 +140,6 @@ pub(crate) fn run(workspace: &Workspace, cache: &Cache, args: &BenchArgs) -> Res
     } else {
         ExitCode::FAILURE
     })
-}
-
-/// Leaves figures, text and plots in `out`.
-fn keep(figures: &Figures, text: &str, out: &Path) -> Result<()> {
-    fs::create_dir_all(out).with_context(|| format!("create {}", out.display()))?;
-    figures.write(&out.join("figures.json"))?;
-    cache::write_atomically(&out.join("benchmarks.md"), text)?;
-    plots::draw(figures, out)?;
-    Ok(())
 }
 
 /// Boots the guest and takes in what it measures.

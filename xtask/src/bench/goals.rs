@@ -88,7 +88,7 @@ impl Goal {
             (
                 value,
                 format!("{value:.2}x"),
-                format!("{limit}x of {other}"),
+                format!("at most {limit}x of {other}"),
             )
         } else if let Some(other) = &self.per_byte_since {
             let bytes = bytes(&self.figure)? - bytes(other)?;
@@ -96,10 +96,10 @@ impl Goal {
             (
                 value,
                 format!("{value:.2} a byte"),
-                format!("{limit} a byte"),
+                format!("at most {limit} a byte"),
             )
         } else {
-            (cost, format!("{cost:+.0}"), format!("{limit:+}"))
+            (cost, format!("{cost:+.0}"), format!("at most {limit:+}"))
         };
         Some(Outcome {
             measured,
@@ -136,7 +136,7 @@ pub(crate) fn faults(goals: &[Goal], figures: &Figures, whole: bool) -> Vec<Stri
         } = outcome;
         match (met, &goal.reason) {
             (false, None) => faults.push(format!(
-                "goal missed without a reason in bench/goals.toml: {} ({}): {measured}, wanted at most {wanted}",
+                "goal missed without a reason in bench/goals.toml: {} ({}): {measured}, wanted {wanted}",
                 goal.case, goal.figure
             )),
             (true, Some(_)) => faults.push(format!(
