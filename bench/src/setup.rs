@@ -11,13 +11,15 @@ use crate::sys;
 
 /// How often, each in a process of its own. The smallest counts.
 const TIMES: usize = 5;
+/// Less often, if it takes so many instructions altogether: compiling ten thousand rules.
+const ENOUGH: u64 = 500_000_000;
 /// The program that does it by libseccomp; it prints what [`measure`] returns.
 const LIBSECCOMP: &str = "/usr/bin/evf-bench-libseccomp";
 
 /// Measures it.
 pub(crate) fn measure(setting: &Setting, prepared: &Prepared) -> Result<f64, String> {
     let mut all = Vec::new();
-    for _ in 0..TIMES {
+    while all.len() < TIMES && all.iter().sum::<u64>() < ENOUGH {
         let taken = match setting.system {
             System::Libseccomp => by_libseccomp(setting)?,
             _ => sys::in_child(|| {

@@ -6,7 +6,7 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 
-/// The file of all deeds, 16 bytes long: in the first of those directories, one further down.
+/// The file of all deeds, 16 bytes long: in the first directory that rules name, one further down.
 pub(crate) const FILE: &str = "/tmp/d0/sub/file";
 /// What is read from and written to. Their own files, so that no time stamp of one is changed by the other.
 pub(crate) const READ: &str = "/tmp/d0/sub/read";
@@ -31,18 +31,27 @@ pub(crate) const LENGTHS: [usize; 7] = [20, 40, 80, 160, 320, 640, 1280];
 /// `mov eax, SYS_exit_group; xor edi, edi; syscall`.
 const EXIT: [u8; 9] = [0xb8, 0xe7, 0, 0, 0, 0x31, 0xff, 0x0f, 0x05];
 
-/// The directory that rule `n` is about.
+/// The directory that rule `n` is about: the first is [`FILE`]'s, the others are named as in a tree of sources, with no order that an automaton could make
+/// use of.
 pub(crate) fn place(n: usize) -> String {
-    format!("/tmp/d{n}")
+    if n == 0 {
+        return "/tmp/d0".to_owned();
+    }
+    let module = n.wrapping_mul(2_654_435_761) as u32 >> 8;
+    format!(
+        "/tmp/team-{}/service-{}/module_{module:06x}",
+        n % 17,
+        n / 17 % 29
+    )
 }
 
 /// Makes all of it, with the first `places` directories.
 pub(crate) fn set(places: usize) -> io::Result<()> {
     for n in 0..places.max(1) {
-        fs::create_dir(place(n)).or_else(exists)?;
+        fs::create_dir_all(place(n))?;
     }
     for dir in ["/tmp/d0/sub", "/tmp/forbidden", "/tmp/policies"] {
-        fs::create_dir(dir).or_else(exists)?;
+        fs::create_dir_all(dir)?;
     }
     for file in [FILE, READ, WRITTEN, RENAMED[0], FORBIDDEN] {
         fs::write(file, [b'x'; 64])?;
@@ -58,14 +67,6 @@ pub(crate) fn set(places: usize) -> io::Result<()> {
         fs::write(path, "x")?;
     }
     Ok(())
-}
-
-fn exists(error: io::Error) -> io::Result<()> {
-    if error.kind() == io::ErrorKind::AlreadyExists {
-        Ok(())
-    } else {
-        Err(error)
-    }
 }
 
 /// A path of `length` bytes below the first place, in components of at most 100 bytes.
@@ -121,6 +122,12 @@ mod tests {
             let path = named(length);
             assert!(path.len() == length && !path.ends_with('/'), "{path}");
         }
+    }
+
+    #[test]
+    fn places_are_as_many_as_their_numbers() {
+        let all: std::collections::BTreeSet<String> = (0..10_000).map(place).collect();
+        assert_eq!(all.len(), 10_000);
     }
 
     #[test]

@@ -31,7 +31,7 @@ use crate::run::{BootArgs, BuildArgs, Prepared};
 use crate::workspace::Workspace;
 
 use budget::Budget;
-use figures::{Figures, NOTHING};
+use figures::Figures;
 
 const PROGRAM: &str = "/usr/bin/evf-bench";
 /// Kernel options under which figures repeat: no random addresses. Mitigations are off, as on processors that need none: their cost is that of
@@ -79,7 +79,7 @@ pub(crate) fn run(workspace: &Workspace, cache: &Cache, args: &BenchArgs) -> Res
         Some(path) => Figures::read(path)?,
         None => measure(workspace, cache, args)?,
     };
-    println!("{}", table(&figures));
+    print!("{}", document::plain(&figures));
     // First of all: what comes after may fail, and measuring takes minutes.
     let out = workspace.target().join("bench");
     fs::create_dir_all(&out).with_context(|| format!("create {}", out.display()))?;
@@ -190,36 +190,4 @@ fn measure(workspace: &Workspace, cache: &Cache, args: &BenchArgs) -> Result<Fig
         report::seconds(outcome.took)
     ));
     Ok(figures)
-}
-
-/// One row a setting, one column a deed: what the setting adds; the row of no filter has the whole cost.
-fn table(figures: &Figures) -> String {
-    let (mut deeds, mut settings) = (Vec::new(), Vec::new());
-    for (deed, setting) in figures.names().filter_map(|name| name.split_once(' ')) {
-        if !deeds.contains(&deed) {
-            deeds.push(deed);
-        }
-        if !settings.contains(&setting) {
-            settings.push(setting);
-        }
-    }
-    let cell = |deed: &str, setting: &str| {
-        let name = format!("{deed} {setting}");
-        if setting == NOTHING {
-            figures.get(&name).map(|value| format!("{value:.0}"))
-        } else {
-            figures.cost(&name).map(|value| format!("{value:+.0}"))
-        }
-    };
-    let rows: Vec<Vec<String>> = settings
-        .iter()
-        .map(|&setting| {
-            let cells = deeds
-                .iter()
-                .map(|deed| cell(deed, setting).unwrap_or_default());
-            [setting.to_owned()].into_iter().chain(cells).collect()
-        })
-        .collect();
-    let header: Vec<&str> = ["instructions"].into_iter().chain(deeds).collect();
-    report::table(&header, &rows, true)
 }

@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 
 use super::figures::{Figures, NOTHING};
 use super::goals::Goal;
+use crate::report;
 
 const BEFORE: &str = include_str!("before.md");
 const AFTER: &str = include_str!("after.md");
@@ -16,6 +17,9 @@ struct Table {
     text: &'static str,
     deeds: &'static [(&'static str, &'static str)],
 }
+
+/// Deeds that are whole programs.
+const PROGRAMS: [&str; 6] = ["git-status", "tar", "python", "gcc", "find", "shell"];
 
 const TABLES: [Table; 5] = [
     Table {
@@ -155,53 +159,96 @@ fn goals_table(figures: &Figures, goals: &[Goal]) -> String {
 }
 
 fn markdown(table: &Table, figures: &Figures) -> String {
+    let (header, rows) = cells(table, figures);
+    if rows.is_empty() {
+        return String::new();
+    }
+    let mut text = format!("\n## {}\n\n{}\n\n", table.heading, table.text);
+    text.push_str(&row(&header));
+    let _ = writeln!(text, "|---|{}", "---:|".repeat(table.deeds.len()));
+    for mut cells in rows {
+        cells[0] = format!("`{}`", cells[0]);
+        text.push_str(&row(&cells));
+    }
+    text
+}
+
+/// The same tables for the terminal. Columns without a figure are left out.
+pub(crate) fn plain(figures: &Figures) -> String {
+    let mut text = String::new();
+    for table in &TABLES {
+        let (header, rows) = cells(table, figures);
+        if rows.is_empty() {
+            continue;
+        }
+        let used: Vec<usize> = (0..header.len())
+            .filter(|&column| rows.iter().any(|cells| !cells[column].is_empty()))
+            .collect();
+        let pick = |cells: &[String]| -> Vec<String> {
+            used.iter().map(|&column| cells[column].clone()).collect()
+        };
+        let header = pick(&header);
+        let header: Vec<&str> = header.iter().map(String::as_str).collect();
+        let rows: Vec<Vec<String>> = rows.iter().map(|cells| pick(cells)).collect();
+        let _ = writeln!(
+            text,
+            "{}\n{}",
+            table.heading,
+            report::table(&header, &rows, true)
+        );
+    }
+    text
+}
+
+/// Header and rows of a table: a row for each setting of which anything was measured.
+fn cells(table: &Table, figures: &Figures) -> (Vec<String>, Vec<Vec<String>>) {
     let mut settings: Vec<&str> = Vec::new();
     for (deed, setting) in figures.names().filter_map(|name| name.split_once(' ')) {
         if table.deeds.iter().any(|(known, _)| *known == deed) && !settings.contains(&setting) {
             settings.push(setting);
         }
     }
-    if settings.is_empty() {
-        return String::new();
-    }
-    let mut text = format!("\n## {}\n\n{}\n\n", table.heading, table.text);
-    let mut header = vec!["under".to_owned()];
-    header.extend(table.deeds.iter().map(|(_, title)| (*title).to_owned()));
-    text.push_str(&row(&header));
-    let _ = writeln!(text, "|---|{}", "---:|".repeat(table.deeds.len()));
-    for setting in settings {
-        let mut cells = vec![format!("`{setting}`")];
-        cells.extend(
-            table
-                .deeds
-                .iter()
-                .map(|(deed, _)| cell(figures, deed, setting)),
-        );
-        text.push_str(&row(&cells));
-    }
-    text
+    let titles = table.deeds.iter().map(|(_, title)| *title);
+    let header = ["under"].into_iter().chain(titles);
+    let of = |setting: &str| {
+        let row = table
+            .deeds
+            .iter()
+            .map(|(deed, _)| cell(figures, deed, setting));
+        [setting.to_owned()].into_iter().chain(row).collect()
+    };
+    (
+        header.map(str::to_owned).collect(),
+        settings.into_iter().map(of).collect(),
+    )
 }
 
-/// The cost; of ours, with the quotient to the peer's where that costs something.
+/// The cost; of ours, with the quotient to the peer's where that costs something. Of whole programs, in thousands and with the share of the program.
 fn cell(figures: &Figures, deed: &str, setting: &str) -> String {
     let name = format!("{deed} {setting}");
-    let thousands = ["git-status", "tar", "python", "gcc", "find", "shell"].contains(&deed);
-    let number = |value: f64| if thousands { value / 1000.0 } else { value };
+    let whole = figures.get(&format!("{deed} {NOTHING}"));
+    let is_program = PROGRAMS.contains(&deed);
+    let unit = if is_program { 1000.0 } else { 1.0 };
     if setting == NOTHING {
-        return figures
-            .get(&name)
-            .map_or(String::new(), |value| format!("{:.0}", number(value)));
+        return whole.map_or(String::new(), |value| format!("{:.0}", value / unit));
     }
     let Some(cost) = figures.cost(&name) else {
         return String::new();
     };
-    let shown = match deed {
-        "setup" | "memory" => format!("{cost:.0}"),
-        _ => format!("{:+.0}", number(cost)),
+    let (shown, least) = match whole {
+        None => (format!("{cost:.0}"), 1.0),
+        // What is below a hundredth may be chance where processes are made.
+        Some(whole) => (
+            format!("{:+.0}", cost / unit),
+            (whole / 100.0).clamp(20.0, 1000.0),
+        ),
     };
+    if let (true, Some(whole)) = (is_program, whole) {
+        return format!("{shown} ({:+.1}%)", cost / whole * 100.0);
+    }
     let quotient = peer(setting)
         .and_then(|peer| figures.cost(&format!("{deed} {peer}")))
-        .filter(|&peers| peers >= 20.0)
+        .filter(|&peers| peers >= least)
         .map(|peers| format!(" ({:.2}x)", cost / peers));
     shown + &quotient.unwrap_or_default()
 }
@@ -285,6 +332,10 @@ mod tests {
             ("stat landlock/10", 3000.0),
             ("stat evfilter/name-10", 3100.0),
             ("gcc none", 9_000_000.0),
+            ("gcc evfilter/tools", 9_450_000.0),
+            ("vfork none", 80_000.0),
+            ("vfork landlock/10", 80_700.0),
+            ("vfork evfilter/name-10", 80_900.0),
         ]);
         assert_eq!(cell(&figures, "open", "none"), "5000");
         assert_eq!(cell(&figures, "open", "landlock/10"), "+1400");
@@ -292,7 +343,15 @@ mod tests {
         // No quotient to what costs nothing.
         assert_eq!(cell(&figures, "stat", "evfilter/name-10"), "+100");
         assert_eq!(cell(&figures, "gcc", "none"), "9000");
+        assert_eq!(cell(&figures, "gcc", "evfilter/tools"), "+450 (+5.0%)");
         assert_eq!(cell(&figures, "gcc", "evfilter/all"), "");
+        // Nor to what may be chance.
+        assert_eq!(cell(&figures, "vfork", "evfilter/name-10"), "+900");
+        let shown = plain(&figures);
+        assert!(
+            shown.contains("open, close") && !shown.contains("getppid"),
+            "{shown}"
+        );
         let text = text(&figures, &[], None);
         assert!(
             text.contains("| `evfilter/name-10` | | +350 (0.25x) |")
