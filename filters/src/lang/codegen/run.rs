@@ -80,7 +80,8 @@ pub(crate) fn generate(
             .iter()
             .filter_map(PlainRule::text)
             .flat_map(|(_, patterns)| patterns);
-        if run > 0 && wants_table(patterns) {
+        // At the beginning always: what a walk alone decides costs least (`crate::by_name`).
+        if run > 0 && (at == 0 || wants_table(patterns)) {
             table_run(asm, rules, at, run, &mut findings)?;
             at += run;
             continue;
