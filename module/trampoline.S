@@ -190,10 +190,14 @@ SYM_FUNC_START(evf_tramp_getname_kernel)
 	RET
 SYM_FUNC_END(evf_tramp_getname_kernel)
 
-/* int security_task_alloc(struct task_struct *task, u64 clone_flags) */
+/*
+ * int security_task_alloc(struct task_struct *task, u64 clone_flags): the child's word is a copy of the creator's, which owns nothing. It is struck out first:
+ * should the function fail, it calls security_task_free itself.
+ */
 SYM_FUNC_START(evf_tramp_task_alloc)
 	ENDBR
 	EVF_LEAVE_CURRENT_UNMARKED .Ltask_alloc
+	andq	$EVF_DOMAIN_BYTES - 1, EVF_SYSCALL_WORK(%rdi)
 	EVF_INSPECT evf_on_task_alloc
 .Ltask_alloc:
 	RET

@@ -35,8 +35,8 @@ pub(super) const FREE: AttachPoint = AttachPoint {
 
 /// int security_task_alloc(struct task_struct *task, u64 clone_flags), after it has returned, called by a task with the mark.
 ///
-/// Every way of making a task comes here, io_uring's threads included. After the original, because if that fails nobody calls security_task_free for
-/// the child.
+/// Every way of making a task comes here, io_uring's threads included. After the original: if that fails, the child, which is without a domain so far, does not
+/// come to life.
 #[no_mangle]
 extern "C" fn evf_on_task_alloc(
     result: c_int,
