@@ -21,35 +21,39 @@
 seqlock_t *evf_mount_lock __ro_after_init;
 
 /*
- * Puts a slash and the name before @end, in a buffer that lies between @start and @limit. What stands behind @end is written over by a word that ends behind the
- * name, and put back. NULL if the name does not fit.
+ * Puts a slash and the name before @end, in a buffer that lies between @start and @limit. NULL if the name does not fit. On its own, so that it finds enough
+ * registers.
  */
-static char *put_name(const char *start, char *end, const char *limit, const struct dentry *dentry)
+static noinline char *put_name(const char *start, char *end, const char *limit, const struct dentry *dentry)
 {
 	const struct word_at_a_time constants = WORD_AT_A_TIME_CONSTANTS;
 	const unsigned char *name = smp_load_acquire(&dentry->d_name.name);
-	unsigned int len = READ_ONCE(dentry->d_name.len);
-	unsigned long behind = 0, word, zeros;
-	bool room = limit - end >= WORD;
+	unsigned long len = READ_ONCE(dentry->d_name.len);
+	unsigned long at, word, behind, zeros;
 	char *to = end - len;
-	unsigned int at;
 
 	if (unlikely(len >= end - start))
 		return NULL;
-	if (room)
-		behind = get_unaligned((unsigned long *)end);
-	for (at = 0; at < len; at += WORD) {
+	for (at = 0; at + WORD <= len; at += WORD) {
 		word = load_unaligned_zeropad(name + at);
-		if (room || at + WORD <= len)
-			put_unaligned(word, (unsigned long *)(to + at));
-		else
-			memcpy(to + at, &word, len - at);
+		put_unaligned(word, (unsigned long *)(to + at));
 		/* Name and length do not fit: a rename is at work, and will be noticed. */
-		if (at + WORD < len && unlikely(has_zero(word, &zeros, &constants)))
-			break;
+		if (unlikely(has_zero(word, &zeros, &constants)))
+			goto out;
 	}
-	if (room)
+	if (at == len)
+		goto out;
+	word = load_unaligned_zeropad(name + at);
+	if (likely(limit - end >= WORD)) {
+		/* What the word writes over behind the name is put back. */
+		behind = get_unaligned((unsigned long *)end);
+		put_unaligned(word, (unsigned long *)(to + at));
 		put_unaligned(behind, (unsigned long *)end);
+	} else {
+		for (; at < len; at++, word >>= BITS_PER_BYTE)
+			to[at] = word;
+	}
+out:
 	*--to = '/';
 	return to;
 }

@@ -88,6 +88,7 @@ impl<'a> Frame<'a> {
     /// The frame for one run of `program` (of several that are lowered together: any of them) over `record`.
     ///
     /// `None` if the record is one of another event, or has not the caller that the code needs: nothing can be run then, and [`vm::run`] gives the verdict.
+    #[inline]
     pub fn new(
         program: &'a Program<'a>,
         record: &'a Record<'a>,
