@@ -168,6 +168,46 @@ proptest! {
     }
 }
 
+#[test]
+fn zeros_in_patterns_are_bytes_like_others() {
+    let patterns = [
+        Pattern::Equal(b"long\0and\0\0".to_vec()),
+        Pattern::Prefix(b"long\0and\0/".to_vec()),
+        Pattern::Suffix(b"a\0b".to_vec()),
+        Pattern::Contains(b"\0\0c".to_vec()),
+    ];
+    let numbered: Vec<(&Pattern, u32)> = patterns.iter().zip(1..).collect();
+    let policy = policy(&numbered);
+    let mut matched = [0; 5];
+    let texts: [&[u8]; 10] = [
+        b"long\0and\0\0",
+        b"long\0and\0/",
+        b"long\0and\0/x",
+        b"a\0b",
+        b"xa\0b",
+        b"\0\0c",
+        b"long\0\0\0cx",
+        b"a",
+        b"a\0",
+        b"long\0and\0",
+    ];
+    for text in texts {
+        // Zeros behind the end of a string are none of its bytes: also all that is cut off is looked at.
+        for end in 0..=text.len() {
+            let text = &text[..end];
+            let expected = naive(&patterns, text);
+            assert_eq!(
+                value(&policy, text),
+                expected,
+                "{:?}",
+                text.escape_ascii().to_string()
+            );
+            matched[expected as usize] += 1;
+        }
+    }
+    assert!(matched.iter().all(|&count| count > 0), "{matched:?}");
+}
+
 /// Names as they occur in trees of files.
 fn names(count: u32) -> Vec<String> {
     (0..count)

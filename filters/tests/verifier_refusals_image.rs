@@ -282,6 +282,23 @@ fn bad_string() {
     }
 }
 
+#[test]
+fn a_string_ends_with_its_program() {
+    let draft = Draft {
+        strings: vec![b"abcd".to_vec()],
+        ..Draft::getname(&[ALLOW])
+    };
+    // Four bytes more are those of the next program.
+    let two = image::encode(&[draft, Draft::syscall(&[ALLOW])]);
+    image::verify(two.clone()).expect("two sound programs");
+    refused(
+        patched(two, 52, 8),
+        Reason::BadString(0),
+        ENOEXEC,
+        "vfs.getname: string constant 0 is malformed",
+    );
+}
+
 #[track_caller]
 fn table_accepted(bytes: &[u8]) {
     image::verify(image::encode(&[tables(vec![bytes.to_vec()])])).expect("a sound table");
@@ -409,6 +426,26 @@ fn bad_table_target() {
     // A chain that falls back to a chain need not consume anything.
     for wrong in wrong.into_iter().chain([CHAIN]) {
         table_refused(patched(bytes.clone(), 4 * 7, (wrong << 8) | 24));
+    }
+}
+
+#[test]
+fn bad_table_target_to_what_only_looks_right() {
+    let bytes = one_of_each();
+    // Behind the last chain, where cells are.
+    table_refused(patched(bytes.clone(), 0, CHAIN + 16));
+    table_refused(patched(bytes.clone(), 0, CHAIN + 32));
+    // The values of a sink and of a branch, like heads.
+    for (place, head) in [
+        (16, 0x8000_0000 + SINK),
+        (40, 0x8000_0000 + SINK),
+        (16, 0xc000_0000),
+        (40, 0xc000_0000),
+    ] {
+        let kind = if head == 0xc000_0000 { 2 } else { 0 };
+        let bytes = patched(bytes.clone(), place, head);
+        table_accepted(&bytes);
+        table_refused(patched(bytes, 0, place as u32 + 8 - kind));
     }
 }
 

@@ -43,15 +43,9 @@ pub(super) struct Shapes<'a> {
 
 impl<'a> Shapes<'a> {
     pub(super) fn of(states: &'a [State]) -> Shapes<'a> {
-        let mut links: Vec<Option<Link>> = (0..states.len() as u32)
+        let links = (0..states.len() as u32)
             .map(|state| link(states, state))
             .collect();
-        // What a chain falls back to is no chain.
-        for index in 0..links.len() {
-            if let Some(Link { fallback, .. }) = links[index] {
-                links[fallback as usize] = None;
-            }
-        }
         Shapes { states, links }
     }
 
@@ -131,7 +125,8 @@ fn link(states: &[State], state: u32) -> Option<Link> {
     let own = &states[state as usize];
     let fallback = most(&own.runs);
     let other = &states[fallback as usize];
-    if fallback == state || own.value != other.value {
+    // Most bytes stay at the fallback, so it is no link itself.
+    if fallback == state || most(&other.runs) != fallback || own.value != other.value {
         return None;
     }
     // A state that the fallback leads to is where a search begins once more: mostly its byte does not follow, and a branch finds out faster.
