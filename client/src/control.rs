@@ -5,7 +5,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{Mode, OFlags};
-use uapi::control::{ABI_VERSION, DEVICE_PATH, RESTRICT_STRICT};
+use uapi::control::{ABI_VERSION, DEVICE_PATH, LOAD_INTERPRETED, RESTRICT_STRICT};
 
 use crate::error::{Error, Step};
 use crate::events::EventSet;
@@ -135,8 +135,25 @@ impl Control {
     /// - [`Error::OutOfMemory`]: the image's memory is charged to the caller and does not fit.
     /// - [`Error::Kernel`] with [`Step::Load`]: anything else, such as a layer of the caller that forbids `ioctl`.
     pub fn load_image(&self, image: &[u8]) -> Result<Filter, Error> {
+        self.load_flagged(image, 0)
+    }
+
+    /// The same, but the module runs the programs in its interpreter, where it would otherwise have the kernel's BPF compiler make machine code of them
+    /// ([`Info::native`]).
+    ///
+    /// Verdicts are the same, only slower: this is for who compares the two, or measures them. Layers made from the filter do not count in
+    /// [`Info::native_layers`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Control::load_image`]. A module that is older than this flag answers it with `EOPNOTSUPP`, as [`Error::Kernel`] with [`Step::Load`].
+    pub fn load_image_interpreted(&self, image: &[u8]) -> Result<Filter, Error> {
+        self.load_flagged(image, LOAD_INTERPRETED)
+    }
+
+    fn load_flagged(&self, image: &[u8], flags: u32) -> Result<Filter, Error> {
         let mut message = [0; MESSAGE_BYTES];
-        match sys::load(self.fd.as_fd(), image, &mut message) {
+        match sys::load(self.fd.as_fd(), image, flags, &mut message) {
             Ok(fd) => Ok(Filter::from(fd)),
             Err(source) => Err(load_error(source, &message)),
         }

@@ -48,16 +48,17 @@ pub(crate) fn info(control: BorrowedFd<'_>) -> io::Result<Info> {
     Ok(answer)
 }
 
-/// [`IOC_LOAD`]: verifies `image` and makes a filter descriptor. A refusal leaves its NUL-terminated text in `message`.
+/// [`IOC_LOAD`]: verifies `image` and makes a filter descriptor, as `flags` say. A refusal leaves its NUL-terminated text in `message`.
 pub(crate) fn load(
     control: BorrowedFd<'_>,
     image: &[u8],
+    flags: u32,
     message: &mut [u8],
 ) -> io::Result<OwnedFd> {
     let length = |len: usize| u32::try_from(len).map_err(|_| io::Error::from(Errno::MSGSIZE));
     let mut argument = Load {
         size: size_of::<Load>() as u32,
-        flags: 0,
+        flags,
         image: image.as_ptr() as u64,
         image_len: length(image.len())?,
         message_len: length(message.len())?,
