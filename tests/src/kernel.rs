@@ -61,9 +61,15 @@ pub fn layers() -> u32 {
 
 /// IOC_LOAD without a message.
 pub fn try_load(image: &[u8]) -> Result<OwnedFd, i32> {
+    try_load_with(0, image)
+}
+
+/// IOC_LOAD with flags.
+pub fn try_load_with(flags: u32, image: &[u8]) -> Result<OwnedFd, i32> {
     let control = control();
     let load = Load {
         size: size_of::<Load>() as u32,
+        flags,
         image: image.as_ptr() as u64,
         image_len: image.len() as u32,
         ..Load::default()
@@ -95,6 +101,15 @@ pub fn load(image: &[u8]) -> OwnedFd {
     match load_with_message(image, &mut buffer) {
         (Ok(filter), _) => filter,
         (Err(errno), message) => panic!("IOC_LOAD: errno {errno}, {message:?}"),
+    }
+}
+
+/// Loads an image that must be accepted, as `flags` say.
+#[track_caller]
+pub fn load_with(flags: u32, image: &[u8]) -> OwnedFd {
+    match try_load_with(flags, image) {
+        Ok(filter) => filter,
+        Err(errno) => panic!("IOC_LOAD with flags {flags:#x}: errno {errno}"),
     }
 }
 

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use filters::insn::{Insn, JEQ, JMP, RET};
 use uapi::control::{IOC_RESTRICT_SELF, RestrictSelf};
 
-use crate::program::{ALLOW, Part, errno, image, load};
+use crate::program::{ALLOW, Part, errno, image, load, syscalls};
 use crate::sys::child::{End, fork, run_and_exit, wait};
 use crate::sys::memory::Shared;
 use crate::sys::signal::{WORDS, catch_sigsys_or_die, caught, illegal};
@@ -42,6 +42,8 @@ pub fn marker(free: u32) -> Vec<Insn> {
 pub enum Judge {
     /// Images for evfilter.
     Evfilter(Vec<Vec<u8>>),
+    /// Images for evfilter, each with the flags that it is loaded with.
+    Flagged(Vec<(u32, Vec<u8>)>),
     /// Programs for seccomp.
     Seccomp(Vec<Vec<u8>>),
 }
@@ -51,6 +53,12 @@ impl Judge {
     pub fn evfilter<'a>(programs: impl IntoIterator<Item = &'a [Insn]>) -> Judge {
         let image = |insns: &[Insn]| image(&[Part::syscall(insns.to_vec())]);
         Judge::Evfilter(programs.into_iter().map(image).collect())
+    }
+
+    /// evfilter with these classic programs, each loaded with its flags.
+    pub fn flagged<'a>(programs: impl IntoIterator<Item = (u32, &'a [Insn])>) -> Judge {
+        let image = |(flags, insns): (u32, &[Insn])| (flags, syscalls(insns.to_vec()));
+        Judge::Flagged(programs.into_iter().map(image).collect())
     }
 
     /// seccomp with these classic programs.
@@ -71,8 +79,13 @@ impl Judge {
                 }
             }
             Judge::Evfilter(images) => {
+                let images = images.into_iter().map(|image| (0, image));
+                return Judge::Flagged(images.collect()).install();
+            }
+            Judge::Flagged(images) => {
                 let control = ManuallyDrop::new(kernel::control());
-                let loaded = images.iter().map(|image| kernel::try_load(image));
+                let load = |(flags, image): &(u32, Vec<u8>)| kernel::try_load_with(*flags, image);
+                let loaded = images.iter().map(load);
                 let filters = ManuallyDrop::new(loaded.collect::<Result<Vec<OwnedFd>, i32>>()?);
                 for filter in filters.iter() {
                     let argument = RestrictSelf {

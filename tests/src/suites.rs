@@ -14,6 +14,7 @@ mod inherit;
 mod libseccomp;
 mod lifecycle;
 mod narrowing;
+mod native;
 mod nesting;
 mod object;
 mod oci;
@@ -41,6 +42,7 @@ pub(crate) fn all() -> Vec<Test> {
         selfid::tests,
         capability::tests,
         differential::tests,
+        native::tests,
         libseccomp::tests,
         oci::tests,
         by_number::tests,

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Random programs in evfilter and in the real seccomp, asked about the same random calls: every result must be the same.
 
-mod generator;
+pub(super) mod generator;
 
 use std::fmt::Write as _;
 
 use filters::insn::Insn;
 
 use crate::harness::{Test, note};
-use crate::marker::{Call, Judge, MARK, RT_SIGRETURN, leave, marker};
+use crate::marker::{Call, Judge, MARK, leave};
 use crate::random::Wish;
 use crate::sys::child::{Board, End, fork, run_and_exit, wait};
 use crate::sys::memory::Shared;
@@ -39,15 +39,15 @@ const PLACES: [&str; 2] = [
 
 /// What a case came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Seen {
-    end: End,
-    values: Vec<i64>,
+pub(super) struct Seen {
+    pub(super) end: End,
+    pub(super) values: Vec<i64>,
 }
 
 /// Exit status of a child that is done.
 const DONE: u64 = 7;
 /// Put before the errno of a program that was refused.
-const REFUSED: i64 = i64::MIN;
+pub(super) const REFUSED: i64 = i64::MIN;
 /// Put before what a signal handler saw.
 const CAUGHT: i64 = i64::MIN + 1;
 
@@ -64,7 +64,9 @@ fn random_programs_decide_as_seccomp_does() {
         let case = Case::new(own, ia32);
         let (ours, theirs) = both(&case);
         if ours != theirs {
-            panic!("{}", difference(own, &case, &ours, &theirs));
+            let repeat = format!("differential:: --seed {own} --count 1");
+            let answers = [("evfilter", &ours), ("seccomp", &theirs)];
+            panic!("{}", difference(&repeat, &case, answers));
         }
         tally.take(&case, &ours);
         own = own.wrapping_add(1);
@@ -76,7 +78,7 @@ fn random_programs_decide_as_seccomp_does() {
 }
 
 /// A core is dumped for each process that seccomp kills, and whether it was is part of what is compared. Its contents are not.
-fn cores_have_no_memory() {
+pub(super) fn cores_have_no_memory() {
     let limit = [libc::RLIM_INFINITY; 2];
     let done = sys!(libc::SYS_prlimit64, 0, libc::RLIMIT_CORE, limit.as_ptr(), 0);
     assert_eq!(done, Ok(0), "RLIMIT_CORE");
@@ -86,28 +88,30 @@ fn cores_have_no_memory() {
     std::fs::write("/proc/self/coredump_filter", "0").expect("coredump_filter");
 }
 
-/// Both judges' children at once, as there are two processors.
 fn both(case: &Case) -> (Seen, Seen) {
-    let below = (case.ground == Ground::Marked).then(|| marker(RT_SIGRETURN));
-    let programs = || below.iter().chain(&case.programs).map(Vec::as_slice);
-    let judges = [
-        (Judge::evfilter(programs()), PLACES[0]),
-        (Judge::seccomp(programs()), PLACES[1]),
-    ];
-    let children = judges.map(|(judge, place)| {
+    let programs = case.all_programs();
+    let programs = || programs.iter().map(Vec::as_slice);
+    let judges = [Judge::evfilter(programs()), Judge::seccomp(programs())];
+    together(case, judges).into()
+}
+
+/// What both judges make of a case. Their children run at once, as there are two processors.
+pub(super) fn together(case: &Case, judges: [Judge; 2]) -> [Seen; 2] {
+    let mut places = PLACES.into_iter();
+    let children = judges.map(|judge| {
+        let place = places.next().expect("a place for each");
         let board = Shared::<Board>::new();
         match fork().expect("fork") {
             0 => run_and_exit(|| act(judge, place, case, &board)),
             pid => (pid, board),
         }
     });
-    let [ours, theirs] = children.map(|(pid, board)| {
+    children.map(|(pid, board)| {
         let end = wait(pid);
         let values = board.values();
         board.unmap();
         Seen { end, values }
-    });
-    (ours, theirs)
+    })
 }
 
 /// The child: installs the programs, makes the calls, and ends in a way that needs no leave.
@@ -224,10 +228,10 @@ impl Tally {
 }
 
 /// Everything about a case that was judged differently, and how to see it again.
-fn difference(seed: u64, case: &Case, ours: &Seen, theirs: &Seen) -> String {
+pub(super) fn difference(repeat: &str, case: &Case, answers: [(&str, &Seen); 2]) -> String {
     let mut text = format!(
-        "evfilter and seccomp differ; once more: --filter differential:: --seed {seed} --count 1\nground {:?}\n",
-        case.ground
+        "{} and {} differ; once more: --filter {repeat}\nground {:?}\n",
+        answers[0].0, answers[1].0, case.ground
     );
     for (at, program) in case.programs.iter().enumerate() {
         let _ = writeln!(text, "program {at} (code, jt, jf, k):");
@@ -239,7 +243,7 @@ fn difference(seed: u64, case: &Case, ours: &Seen, theirs: &Seen) -> String {
     for (at, Call { entry, nr, args }) in case.calls.iter().enumerate() {
         let _ = writeln!(text, "call {at}: {entry:?} {nr:#x} {args:x?}");
     }
-    for (who, seen) in [("evfilter", ours), ("seccomp", theirs)] {
+    for (who, seen) in answers {
         let values: Vec<String> = seen.values.iter().map(|value| shown(*value)).collect();
         let _ = writeln!(text, "{who}: {:?}, {}", seen.end, values.join(", "));
     }

@@ -2,6 +2,8 @@
 //! Objects: what a program sees of them, whatever name led there. Which system call shows which action is held by the suite `coverage`.
 
 mod ends;
+mod long;
+mod moved;
 mod place;
 mod sight;
 mod stacked;
@@ -19,6 +21,8 @@ pub(super) fn tests() -> Vec<Test> {
         place::tests(),
         sight::tests(),
         ends::tests(),
+        long::tests(),
+        moved::tests(),
         steps::tests(),
         stacked::tests(),
     ]

@@ -3,7 +3,7 @@
 
 use filters::insn::*;
 
-use crate::marker::{Call, Entry, PASS, SIXTH};
+use crate::marker::{Call, Entry, PASS, RT_SIGRETURN, SIXTH, marker};
 use crate::program::{ALLOW, load};
 use crate::random::Random;
 use crate::sys::decode;
@@ -63,7 +63,7 @@ const ACTIONS: [u32; 8] = [
 
 /// What lies below the random programs, and so which calls are harmless.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Ground {
+pub(in crate::suites) enum Ground {
     /// Nothing, and one random program: it may say anything. Only harmless calls are made.
     Bare,
     /// Nothing, and several programs that let calls with [`PASS`] through, as the next program must be installed under them.
@@ -74,16 +74,16 @@ pub(super) enum Ground {
 
 /// One case.
 #[derive(Clone, Debug)]
-pub(super) struct Case {
-    pub(super) ground: Ground,
+pub(in crate::suites) struct Case {
+    pub(in crate::suites) ground: Ground,
     /// Oldest first.
-    pub(super) programs: Vec<Vec<Insn>>,
-    pub(super) calls: Vec<Call>,
+    pub(in crate::suites) programs: Vec<Vec<Insn>>,
+    pub(in crate::suites) calls: Vec<Call>,
 }
 
 impl Case {
     /// The case of a seed.
-    pub(super) fn new(seed: u64, ia32: bool) -> Case {
+    pub(in crate::suites) fn new(seed: u64, ia32: bool) -> Case {
         let mut random = Random::new(seed);
         let ground = random.pick(&[
             Ground::Bare,
@@ -93,14 +93,29 @@ impl Case {
             Ground::Marked,
             Ground::Marked,
         ]);
-        let calls: Vec<Call> = (0..12 + random.below(13))
-            .map(|_| call(&mut random, ground, ia32))
-            .collect();
+        let calls = calls(&mut random, ground, ia32);
         let layers = match ground {
             Ground::Bare => 1,
             Ground::Stack => 2 + random.below(3),
             Ground::Marked => 1 + random.below(2),
         };
+        Case::over(random, ground, layers, calls)
+    }
+
+    /// The case of a seed, but with several layers: two to five, the marker among them.
+    pub(in crate::suites) fn stacked(seed: u64, ia32: bool) -> Case {
+        let mut random = Random::new(seed);
+        let ground = random.pick(&[Ground::Stack, Ground::Marked]);
+        let calls = calls(&mut random, ground, ia32);
+        let layers = match ground {
+            Ground::Bare | Ground::Stack => 2 + random.below(4),
+            Ground::Marked => 1 + random.below(4),
+        };
+        Case::over(random, ground, layers, calls)
+    }
+
+    /// Random programs for these calls.
+    fn over(mut random: Random, ground: Ground, layers: usize, calls: Vec<Call>) -> Case {
         let programs = (0..layers)
             .map(|_| {
                 let mut writer = Writer::new(&mut random, &calls, ground != Ground::Bare);
@@ -113,6 +128,17 @@ impl Case {
             calls,
         }
     }
+
+    /// All layers, oldest first: the ground and the random programs.
+    pub(in crate::suites) fn all_programs(&self) -> Vec<Vec<Insn>> {
+        let below = (self.ground == Ground::Marked).then(|| marker(RT_SIGRETURN));
+        below.into_iter().chain(self.programs.clone()).collect()
+    }
+}
+
+fn calls(random: &mut Random, ground: Ground, ia32: bool) -> Vec<Call> {
+    let count = 12 + random.below(13);
+    (0..count).map(|_| call(random, ground, ia32)).collect()
 }
 
 fn word(random: &mut Random) -> u64 {
@@ -405,7 +431,7 @@ impl<'a> Writer<'a> {
 }
 
 /// The value as a call's result, for people.
-pub(super) fn shown(value: i64) -> String {
+pub(in crate::suites) fn shown(value: i64) -> String {
     match decode(value as u64) {
         Ok(value) => format!("{value:#x}"),
         Err(errno) => format!("errno {errno}"),

@@ -5,10 +5,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::super::races::stretch;
 use super::{NAME, and_loaded_again, unload, until_asleep};
+use crate::executable;
 use crate::harness::{Test, tests};
 use crate::kernel::{attach, layers, load, restrict, try_control};
-use crate::program::{ODD, allow_all, deny_name};
-use crate::sys::child::{exit, nap, run, start};
+use crate::program::{
+    ALLOW, ODD, allow_all, deny_name, errno, load as word, ret, syscalls, unless_equal_skip,
+};
+use crate::sys::child::{End, exit, fork, nap, run, start, wait};
 use crate::sys::memory::Shared;
 use crate::sys::{clone, sys, try_open};
 
@@ -20,7 +23,7 @@ pub(super) fn tests() -> Vec<Test> {
         exit_storm_while_attaching,
         exec_storm,
         law_8_bounded_memory_comes_back,
-        killed_while_asleep_in_getname,
+        domain_goes_with_its_last_task_1000_times, killed_while_asleep_in_getname,
         confined_zombie_is_no_obstacle_once_reaped,
         security_sequence_can_be_read,
     )
@@ -149,6 +152,85 @@ fn law_8_bounded_memory_comes_back() {
         grown < 3000,
         "the kernel's memory has grown by {grown} KiB over 3000 filters of 64 KiB"
     );
+}
+
+/// Processes that end while nobody else holds their domain, which has machine code of its own: by exit, by a signal, by an exec before that, as the
+/// last of several threads, or as the child of a parent that is gone. Nothing of it keeps the module.
+fn domain_goes_with_its_last_task_1000_times() {
+    let argument = |value: u32| {
+        syscalls(vec![
+            word(0),
+            unless_equal_skip(libc::SYS_geteuid as u32, 3),
+            word(16),
+            unless_equal_skip(value, 1),
+            ret(errno(ODD)),
+            ret(ALLOW),
+        ])
+    };
+    const PROGRAM: &std::ffi::CStr = c"/evf-life-exec";
+    executable::install(PROGRAM, &executable::calls(libc::SYS_geteuid));
+    let orphans_are_ours = sys!(libc::SYS_prctl, libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+    assert_eq!(orphans_are_ours, Ok(0));
+    let images = [argument(1), argument(2)];
+    let before = slab();
+    for count in 0..1000 {
+        let confined = || {
+            // Two layers, of which one program is made.
+            images.iter().for_each(|image| attach(image));
+            let [one, two, three] = [1, 2, 3].map(|value| sys!(libc::SYS_geteuid, value));
+            assert_eq!((one, two, three), (Err(ODD), Err(ODD), Ok(0)));
+        };
+        match count % 5 {
+            0 => drop(run(|_| confined()).well()),
+            1 => {
+                let child = start(|board| {
+                    confined();
+                    board.put(1);
+                    nap(60_000);
+                });
+                child.until(1);
+                child.kill();
+            }
+            2 => {
+                let seen = run(|_| {
+                    confined();
+                    executable::exec(PROGRAM);
+                });
+                assert_eq!(seen.end, End::Exit(0));
+            }
+            3 => {
+                // The first thread ends before the second one, which has a domain that the first one never had.
+                let seen = run(|_| {
+                    std::thread::scope(|scope| {
+                        scope.spawn(|| {
+                            confined();
+                            nap(1);
+                            exit(0);
+                        });
+                        let _ = sys!(libc::SYS_exit, 0);
+                    });
+                });
+                assert_eq!(seen.end, End::Exit(0));
+            }
+            _ => {
+                let seen = run(|board| {
+                    confined();
+                    let pid = fork().expect("fork");
+                    if pid == 0 {
+                        // An orphan by then.
+                        nap(2);
+                        exit(0);
+                    }
+                    board.put(i64::from(pid));
+                });
+                assert_eq!(wait(seen.well()[0] as i32), End::Exit(0));
+            }
+        }
+    }
+    nap(1000);
+    let grown = slab() - before;
+    assert!(grown < 8000, "the kernel's memory has grown by {grown} KiB");
+    and_loaded_again(unload);
 }
 
 /// A confined task that sleeps in the copy of a name is killed there.
