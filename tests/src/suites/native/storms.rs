@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Domains are replaced while the fast paths of other processors read them: no call is judged by less than what holds when it is made.
 
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -9,9 +10,8 @@ use io_uring::types::Fd;
 use libc::{AT_FDCWD, SYS_geteuid, SYS_getppid};
 use uapi::control::RESTRICT_TSYNC;
 
-use super::NATIVE;
 use crate::harness::{Test, note, tests};
-use crate::kernel::restrict_with;
+use crate::kernel::{load, restrict_with};
 use crate::program::{
     ALLOW, ODD, deny_name, errno, load as word, ret, syscalls, unless_equal_skip,
 };
@@ -45,11 +45,15 @@ fn layer(number: i32) -> Vec<u8> {
     ])
 }
 
+/// All layers of a round, loaded once: pushing them is then all that the rounds do.
+fn layers() -> Vec<OwnedFd> {
+    (0..LAYERS).map(|number| load(&layer(number))).collect()
+}
+
 /// Pushes a layer on all threads of the process.
 #[track_caller]
-fn push_on_all(image: &[u8]) {
-    let filter = crate::kernel::load_with(NATIVE, image);
-    let fd = std::os::fd::AsRawFd::as_raw_fd(&filter);
+fn push_on_all(filter: &OwnedFd) {
+    let fd = filter.as_raw_fd();
     assert_eq!(restrict_with(RESTRICT_TSYNC, fd), (Ok(0), 0));
 }
 
@@ -60,6 +64,7 @@ const STORM: Duration = Duration::from_secs(3);
 /// whether what it saw is possible.
 fn storm(look: fn(i32) -> bool) {
     no_new_privs();
+    let filters = layers();
     let begun = Instant::now();
     let (mut rounds, mut looked) = (0, 0);
     while rounds < 3 || begun.elapsed() < STORM {
@@ -80,9 +85,9 @@ fn storm(look: fn(i32) -> bool) {
                         }
                     });
                 }
-                for number in 0..LAYERS {
-                    push_on_all(&layer(number));
-                    pushed.store(number + 1, Ordering::SeqCst);
+                for filter in &filters {
+                    push_on_all(filter);
+                    pushed.fetch_add(1, Ordering::SeqCst);
                 }
                 done.store(true, Ordering::SeqCst);
             });
@@ -136,7 +141,7 @@ fn law_3_inherited_whole_rings_while_others_call() {
                 let mut wrong = 0;
                 for number in 0..LAYERS / 3 {
                     let name = format!("/evf-absent/ring-{number}");
-                    push_on_all(&deny_name(name.as_bytes()));
+                    push_on_all(&load(&deny_name(name.as_bytes())));
                     let name = std::ffi::CString::new(name).expect("a name");
                     for (at, ring) in rings.iter_mut().enumerate() {
                         let entry = opcode::OpenAt::new(Fd(AT_FDCWD), name.as_ptr()).build();
@@ -160,6 +165,7 @@ fn law_3_inherited_whole_rings_while_others_call() {
 fn law_3_inherited_whole_2000_forks_while_layers_come() {
     const FORKS: usize = 50;
     no_new_privs();
+    let filters = layers();
     for round in 0..2000 / FORKS {
         let seen = run(|board| {
             let pushed = AtomicI32::new(0);
@@ -184,13 +190,12 @@ fn law_3_inherited_whole_2000_forks_while_layers_come() {
                     }
                     free
                 });
-                for number in 0..LAYERS {
-                    push_on_all(&layer(number));
-                    pushed.store(number + 1, Ordering::SeqCst);
+                for filter in &filters {
+                    push_on_all(filter);
+                    pushed.fetch_add(1, Ordering::SeqCst);
                     // Spread over the forks.
-                    while (forked.load(Ordering::SeqCst) as usize)
-                        < number as usize * FORKS / LAYERS as usize
-                    {
+                    let due = pushed.load(Ordering::SeqCst) as usize * FORKS / filters.len();
+                    while (forked.load(Ordering::SeqCst) as usize) < due {
                         std::thread::yield_now();
                     }
                 }
