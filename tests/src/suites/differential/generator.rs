@@ -99,27 +99,33 @@ impl Case {
             Ground::Stack => 2 + random.below(3),
             Ground::Marked => 1 + random.below(2),
         };
-        Case::over(random, ground, layers, calls)
+        Case::over(random, ground, layers, calls, true)
     }
 
-    /// The case of a seed, but with several layers: two to five, the marker among them.
+    /// The case of a seed, but with several layers: two to five, the marker among them. All of them are sound, or few cases would have as many.
     pub(in crate::suites) fn stacked(seed: u64, ia32: bool) -> Case {
         let mut random = Random::new(seed);
-        let ground = random.pick(&[Ground::Stack, Ground::Marked]);
+        let ground = random.pick(&[Ground::Stack, Ground::Stack, Ground::Stack, Ground::Marked]);
         let calls = calls(&mut random, ground, ia32);
         let layers = match ground {
             Ground::Bare | Ground::Stack => 2 + random.below(4),
             Ground::Marked => 1 + random.below(4),
         };
-        Case::over(random, ground, layers, calls)
+        Case::over(random, ground, layers, calls, false)
     }
 
-    /// Random programs for these calls.
-    fn over(mut random: Random, ground: Ground, layers: usize, calls: Vec<Call>) -> Case {
+    /// Random programs for these calls, unsound ones too if they may be.
+    fn over(
+        mut random: Random,
+        ground: Ground,
+        layers: usize,
+        calls: Vec<Call>,
+        may_be_unsound: bool,
+    ) -> Case {
         let programs = (0..layers)
             .map(|_| {
                 let mut writer = Writer::new(&mut random, &calls, ground != Ground::Bare);
-                writer.program()
+                writer.program(may_be_unsound)
             })
             .collect();
         Case {
@@ -214,7 +220,7 @@ impl<'a> Writer<'a> {
         }
     }
 
-    fn program(&mut self) -> Vec<Insn> {
+    fn program(&mut self, may_be_unsound: bool) -> Vec<Insn> {
         if self.tame {
             self.code.extend([
                 load(SIXTH),
@@ -253,7 +259,7 @@ impl<'a> Writer<'a> {
             self.instruction(left, body);
         }
         self.ending();
-        if self.random.percent(if self.tame { 15 } else { 35 }) {
+        if may_be_unsound && self.random.percent(if self.tame { 15 } else { 35 }) {
             self.spoil(head);
         }
         std::mem::take(&mut self.code)
