@@ -17,7 +17,7 @@ use uapi::control::{
 };
 
 use crate::ffi::{self, Task};
-use crate::filter::{self, Filter, LoadError};
+use crate::filter::{Filter, LoadError};
 use crate::task::{self, Obstacle, Whom};
 
 /// The largest argument struct that a future version may send.
@@ -66,7 +66,7 @@ fn info(arg: UserPtr) -> Result<isize> {
         max_image: MAX_IMAGE_BYTES as u32,
         max_stack_cost: MAX_STACK_COST,
         native_layers: task::native_layers(Task::current()) as u32,
-        native: u32::from(filter::natives_serve()),
+        native: u32::from(ffi::natives_serve()),
     };
     let mut bytes = [0; size_of::<Info>()];
     let mut at = 0;

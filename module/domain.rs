@@ -126,7 +126,9 @@ impl Domain {
         let filters = layers.map(|layer| &layer.filter);
         let programs = filters.clone().filter_map(|filter| filter.program(event));
         let length: usize = programs.clone().map(|(program, _)| program.len()).sum();
-        let all_native = programs.clone().all(|(_, native)| native.is_some());
+        let all_native = programs
+            .clone()
+            .all(|(_, native)| native.is_some_and(Native::may_be_merged));
         match programs.clone().count() {
             0 => {}
             1 => {

@@ -31,7 +31,7 @@ pub(crate) use caller::*;
 pub(crate) use domain::{domain_of, domain_ref_of, forget_task, DomainRef};
 pub(crate) use files::{control_fd, filter_fd, filter_of_fd, Device};
 pub(crate) use name::{accepts_empty, Filename};
-pub(crate) use native::{native_workspace, Compiled, Native};
+pub(crate) use native::{native_workspace, natives_serve, Compiled, Native};
 pub(crate) use object::{put_path, take_path, Arguments, File, Name, Place};
 pub(crate) use path::{NoPath, PathText};
 pub(crate) use root::Root;

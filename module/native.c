@@ -21,6 +21,17 @@ struct bpf_prog *evf_native_alloc(unsigned int insns, unsigned int stack, struct
 	return prog;
 }
 
+/* Whether the JIT is on. */
+bool evf_native_serves(void)
+{
+	struct bpf_prog *prog = bpf_prog_alloc(bpf_prog_size(1), __GFP_ACCOUNT | __GFP_NOWARN);
+	bool serves = prog && prog->jit_requested;
+
+	if (prog)
+		bpf_prog_free(prog);
+	return serves;
+}
+
 /* The program as machine code, or NULL if the JIT refuses; the program is gone then. */
 struct bpf_prog *evf_native_compile(struct bpf_prog *prog, unsigned int (**code)(const void *ctx, const struct bpf_insn *insns))
 {

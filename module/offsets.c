@@ -6,6 +6,11 @@
 #include <asm/ptrace.h>
 #include <asm/thread_info.h>
 
+/* A lock that cgroup_post_fork() takes orders the child's entry into the list of threads before the test in the trampoline of wake_up_new_task(). */
+#ifndef CONFIG_CGROUPS
+#error evfilter needs CONFIG_CGROUPS
+#endif
+
 int main(void)
 {
 	OFFSET(EVF_SYSCALL_WORK, task_struct, thread_info.syscall_work);

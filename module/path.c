@@ -62,6 +62,7 @@ out:
 static char *put_names(const char *start, const char *limit, const struct vfsmount *vfsmnt, const struct dentry *dentry, const struct path *root)
 {
 	char *end = (char *)limit;
+	bool fits = true;
 	const struct mount *mnt = real_mount((struct vfsmount *)vfsmnt);
 
 	while (dentry != root->dentry || &mnt->mnt != root->mnt) {
@@ -78,12 +79,14 @@ static char *put_names(const char *start, const char *limit, const struct vfsmou
 		}
 		if (unlikely(dentry == parent))
 			return ERR_PTR(-ENOENT);
-		end = put_name(start, end, limit, dentry);
-		if (!end)
-			return ERR_PTR(-ENAMETOOLONG);
+		/* Where a name does not fit it still counts whether the root lies above. */
+		if (fits) {
+			end = put_name(start, end, limit, dentry);
+			fits = end;
+		}
 		dentry = parent;
 	}
-	return end;
+	return fits ? end : ERR_PTR(-ENAMETOOLONG);
 }
 
 /*

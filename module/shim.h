@@ -106,6 +106,7 @@ int evf_unhook(unsigned int i, unsigned long trampoline);
 /* native.c */
 struct bpf_prog *evf_native_alloc(unsigned int insns, unsigned int stack, struct bpf_insn **to);
 struct bpf_prog *evf_native_compile(struct bpf_prog *prog, unsigned int (**code)(const void *ctx, const struct bpf_insn *insns));
+bool evf_native_serves(void);
 long evf_native_call(unsigned long function);
 
 /* object.c */

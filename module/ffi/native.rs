@@ -11,14 +11,19 @@ use filters::policy::Policy;
 use filters::program::Program;
 use filters::record::Record;
 use filters::table::Table;
+use kernel::bindings;
 use kernel::prelude::*;
 
 extern "C" {
     fn evf_native_alloc(insns: u32, stack: u32, to: *mut *mut Insn64) -> *mut c_void;
     fn evf_native_compile(prog: *mut c_void, code: *mut MaybeUninit<Code>) -> *mut c_void;
+    fn evf_native_serves() -> bool;
     fn evf_native_call(function: usize) -> isize;
     fn bpf_prog_free(prog: *mut c_void);
 }
+
+/// Instructions that are compiled, at most. Where constants are blinded (`bpf_jit_harden`) the time that it takes grows with the square.
+const MAX_INSNS: usize = 8192;
 
 /// `bpf_func_t`; compiled code does not look at the second argument.
 type Code = unsafe extern "C" fn(*const c_void, *const c_void) -> u32;
@@ -30,6 +35,8 @@ pub(crate) struct Native {
     code: Code,
     event: Event,
     takes: Takes,
+    /// Whether who had it compiled has CAP_SYS_ADMIN: for others the compiler adds barriers against speculation.
+    trusted: bool,
 }
 
 // SAFETY: The code never changes, and the program is freed by whoever drops it, wherever that is.
@@ -45,6 +52,9 @@ impl Native {
         workspace: &mut Workspace,
     ) -> Option<Native> {
         let shape = native::shape(programs.clone(), workspace)?;
+        if shape.insns > MAX_INSNS {
+            return None;
+        }
         let len = u32::try_from(shape.insns).ok()?;
         // SAFETY: No requirements.
         let call = unsafe { evf_native_call(evf_on_native_call as usize) };
@@ -74,7 +84,13 @@ impl Native {
             code: unsafe { code.assume_init() },
             event,
             takes: shape.takes,
+            trusted: is_trusted(),
         })
+    }
+
+    /// Whether the caller may have the programs compiled anew, together with others: not if that would leave out barriers that this code has.
+    pub(crate) fn may_be_merged(&self) -> bool {
+        self.trusted || !is_trusted()
     }
 
     /// Runs it over `record`; `program` is what it was made from, or the first of several. Returns the raw verdict. `None` if the record is none that it can be
@@ -180,6 +196,23 @@ impl Compiled {
         let index = event.number() as usize;
         let program = self.programs.get(index)?.as_ref()?;
         Some((program, self.natives.get(index)?.as_ref()))
+    }
+}
+
+/// Whether filters that are loaded now become machine code: whether the kernel's compiler is on.
+pub(crate) fn natives_serve() -> bool {
+    // SAFETY: Called in process context.
+    unsafe { evf_native_serves() }
+}
+
+/// Whether the compiler takes the caller for one who may know what the kernel's memory holds.
+fn is_trusted() -> bool {
+    // SAFETY: The first user namespace is always there.
+    unsafe {
+        bindings::ns_capable_noaudit(
+            core::ptr::addr_of_mut!(bindings::init_user_ns),
+            bindings::CAP_SYS_ADMIN as c_int,
+        )
     }
 }
 

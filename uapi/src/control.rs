@@ -108,7 +108,7 @@ pub struct Info {
     pub max_stack_cost: u32,
     /// Number of layers on the calling thread all of whose programs the kernel's BPF compiler has made machine code of; the others run in the interpreter.
     pub native_layers: u32,
-    /// Whether filters that are loaded now become machine code: 1, or 0 if the compiler is off (`net.core.bpf_jit_enable`) or refuses.
+    /// Whether filters that are loaded now become machine code: 1, or 0 if the compiler is off (`net.core.bpf_jit_enable`).
     pub native: u32,
 }
 
