@@ -158,7 +158,6 @@ SYM_FUNC_START(evf_tramp_permit_syscall)
 	RET
 .Ljudge:
 	addq	$EVF_STACK_REGS, %rsi
-	movl	%edx, %edi
 	call	evf_on_native_syscall
 	addq	$8, %rsp
 	UNWIND_HINT_FUNC

@@ -14,7 +14,7 @@ use uapi::record::SyscallEnter;
 use crate::attach::{AttachPoint, Hook, Need};
 use crate::enforce::{self, Flow};
 use crate::event;
-use crate::ffi::{self, Answer, Trampoline, Words};
+use crate::ffi::{self, Answer, Task, Trampoline, Words};
 
 extern "C" {
     fn evf_tramp_permit_syscall();
@@ -38,7 +38,11 @@ const ARCH: usize = 1;
 /// bool __seccomp_permit_syscall(void), for a task with the mark that does not use seccomp, and a 64-bit call that is not allowed by number. `place` is what stands
 /// for the number in the domain's table.
 #[no_mangle]
-extern "C" fn evf_on_native_syscall(place: u16, registers: *const bindings::pt_regs) -> bool {
+extern "C" fn evf_on_native_syscall(
+    task: *mut bindings::task_struct,
+    registers: *const bindings::pt_regs,
+    place: u16,
+) -> bool {
     if let Some(verdict) = by_number::decode(place) {
         let decision = Decision {
             verdict,
@@ -47,10 +51,11 @@ extern "C" fn evf_on_native_syscall(place: u16, registers: *const bindings::pt_r
         // Only "allow" and "errno" are decided by number.
         return enforce::syscall(decision, ffi::system_call()) == Flow::Continue;
     }
-    // SAFETY: The registers of the call in progress.
-    let words = unsafe { ffi::native_call(registers) };
+    // SAFETY: The caller, and the registers of its call in progress.
+    let (task, words) = unsafe { (Task::from_raw(task), ffi::native_call(registers)) };
     let record = Record::new(Event::SyscallEnter, &words.0, &[]);
-    record.is_some_and(|record| event::is_allowed(record)) || permit()
+    let known = task.zip(record);
+    known.is_some_and(|(task, call)| event::is_allowed(task, call)) || permit()
 }
 
 /// bool __seccomp_permit_syscall(void), for a task with the mark.

@@ -152,7 +152,8 @@ fn text(info: &Info) -> String {
         info.native_layers,
         match info.native {
             true => "become machine code",
-            false => "run in the interpreter (the kernel's BPF compiler is off: net.core.bpf_jit_enable)",
+            false =>
+                "run in the interpreter (the kernel's BPF compiler is off: net.core.bpf_jit_enable)",
         },
         info.max_insns,
         info.max_image,
