@@ -138,7 +138,8 @@ impl Control {
         self.load_flagged(image, 0)
     }
 
-    /// The same, but the module runs the programs in its interpreter, where it would otherwise have the kernel's BPF compiler make machine code of them
+    /// The same, but the module runs the programs in its interpreter, where it would otherwise have the kernel's BPF compiler make machine code of
+    /// them
     /// ([`Info::native`]).
     ///
     /// Verdicts are the same, only slower: this is for who compares the two, or measures them. Layers made from the filter do not count in
@@ -146,7 +147,8 @@ impl Control {
     ///
     /// # Errors
     ///
-    /// Those of [`Control::load_image`]. A module that is older than this flag answers it with `EOPNOTSUPP`, as [`Error::Kernel`] with [`Step::Load`].
+    /// Those of [`Control::load_image`]. A module that is older than this flag answers it with `EOPNOTSUPP`, as [`Error::Kernel`] with
+    /// [`Step::Load`].
     pub fn load_image_interpreted(&self, image: &[u8]) -> Result<Filter, Error> {
         self.load_flagged(image, LOAD_INTERPRETED)
     }

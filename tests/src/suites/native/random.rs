@@ -30,7 +30,8 @@ pub(super) fn tests() -> Vec<Test> {
     .collect()
 }
 
-/// Every second case has layers that are interpreted and layers that are not, of which the kernel makes no single program; in the others all are compiled.
+/// Every second case has layers that are interpreted and layers that are not, of which the kernel makes no single program; in the others all are
+/// compiled.
 fn decide_as_interpreted(test: &str, case: fn(u64, bool) -> Case) {
     let wish = Wish::get();
     let (seed, count) = (wish.seed(), wish.count.unwrap_or(CASES));

@@ -60,7 +60,8 @@ fn push_on_all(filter: &OwnedFd) {
 /// Rounds of this kind go on for as long.
 const STORM: Duration = Duration::from_secs(3);
 
-/// Runs rounds in children while two threads of each call `look` over and over with the number of layers that had been pushed on all before the call. It says
+/// Runs rounds in children while two threads of each call `look` over and over with the number of layers that had been pushed on all before the
+/// call. It says
 /// whether what it saw is possible.
 fn storm(look: fn(i32) -> bool) {
     no_new_privs();
@@ -161,7 +162,8 @@ fn law_3_inherited_whole_rings_while_others_call() {
     }
 }
 
-/// Forks of one thread while another one replaces the domain of both: each child is under all layers that were there when its fork began, and goes on under them.
+/// Forks of one thread while another one replaces the domain of both: each child is under all layers that were there when its fork began, and goes
+/// on under them.
 fn law_3_inherited_whole_2000_forks_while_layers_come() {
     const FORKS: usize = 50;
     no_new_privs();

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Directories above a file are renamed while it is opened: the path that is judged is one that the file has had, never a mixture of two.
 //!
-//! A process without layers renames; its child, under one, opens the file from a descriptor of its directory, so that the walk itself meets no renamed name.
+//! A process without layers renames; its child, under one, opens the file from a descriptor of its directory, so that the walk itself meets no
+//! renamed name.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -26,7 +27,8 @@ pub(super) fn tests() -> Vec<Test> {
 /// How long each of the two policies is tried.
 const STORM: Duration = Duration::from_secs(3);
 
-/// Renames below `base` round and round: each path of `places` becomes the next one. `at_first` is where the directory of the file lies when it begins, and
+/// Renames below `base` round and round: each path of `places` becomes the next one. `at_first` is where the directory of the file lies when it
+/// begins, and
 /// `had` are all paths that the file `f` ever has.
 fn race(base: &str, at_first: &str, rename: &[(&str, &str)], had: &[&str]) {
     let file = format!("{base}/{at_first}/f");
