@@ -24,16 +24,20 @@ pub(crate) fn ask(event: Event, judge: impl FnOnce(&Domain) -> Decision) -> Opti
     }
 }
 
-/// Whether it has been found out, in the shortest way there is, that the domain of the caller, which is `task`, allows a system call.
+/// Whether it has been found out, in the shortest way there is, that `domain`, the caller's, allows a system call.
 #[inline]
-pub(crate) fn is_allowed(task: Task, call: Record<'_>) -> bool {
-    let rcu = rcu::read_lock();
-    ffi::domain_of(task, &rcu).is_some_and(|domain| {
-        domain.allows(&match domain.asks_for_caller(Event::SyscallEnter) {
-            true => call.called_by(ffi::caller()),
-            false => call,
-        })
+pub(crate) fn is_allowed(domain: &Domain, call: Record<'_>) -> bool {
+    domain.allows(&match domain.asks_for_caller(Event::SyscallEnter) {
+        true => call.called_by(ffi::caller()),
+        false => call,
     })
+}
+
+/// The same for a name.
+#[inline]
+pub(crate) fn is_name_allowed(name: &[u8]) -> bool {
+    let rcu = rcu::read_lock();
+    ffi::domain_of(Task::current(), &rcu).is_some_and(|domain| domain.allows_name(name))
 }
 
 /// Whether the domain of the calling task, which has the mark, speaks of `event`.

@@ -126,7 +126,8 @@
  * change the call there (SECCOMP_RET_TRACE), and we judge what is left.
  *
  * Nearly all calls are allowed by number, so that is looked up here: in the table that the domain begins with, for a 64-bit call of a task without seccomp.
- * For such a call evf_on_native_syscall decides everything else; the guard does for others. While preemption is off the domain cannot be freed, should another thread of the process give the task a new one.
+ * What is refused by number is refused by evf_on_refused_by_number; what depends on more is looked at by evf_on_native_syscall, and where that does not allow
+ * it, or has no say, by the guard. While preemption is off the domain cannot be freed, should another thread of the process give the task a new one.
  * (A wish to reschedule that comes in these instructions is met on the way back to user space, or earlier.)
  */
 SYM_FUNC_START(evf_tramp_permit_syscall)
@@ -147,18 +148,32 @@ SYM_FUNC_START(evf_tramp_permit_syscall)
 	incl	PER_CPU_VAR(__preempt_count)
 	movq	EVF_SYSCALL_WORK(%rdi), %rdx
 	andq	$-EVF_DOMAIN_BYTES, %rdx
-	movzwl	(%rdx, %rax, 2), %edx
+	movzwl	(%rdx, %rax, 2), %ecx
+	cmpl	$EVF_BY_NUMBER_ALLOW, %ecx
+	jne	.Lnot_allowed_by_number
 	decl	PER_CPU_VAR(__preempt_count)
-	cmpl	$EVF_BY_NUMBER_ALLOW, %edx
-	jne	.Ljudge
 	movl	$1, %eax
 	/* Drop A. */
 	addq	$8, %rsp
 	UNWIND_HINT_FUNC
 	RET
-.Ljudge:
+.Lnot_allowed_by_number:
+	testl	%ecx, %ecx
+	jnz	.Lrefused_by_number
+	movq	%rdx, %rdi
 	addq	$EVF_STACK_REGS, %rsi
 	call	evf_on_native_syscall
+	decl	PER_CPU_VAR(__preempt_count)
+	testb	%al, %al
+	jz	.Lask
+	movl	$1, %eax
+	addq	$8, %rsp
+	UNWIND_HINT_FUNC
+	RET
+.Lrefused_by_number:
+	decl	PER_CPU_VAR(__preempt_count)
+	movl	%ecx, %edi
+	call	evf_on_refused_by_number
 	addq	$8, %rsp
 	UNWIND_HINT_FUNC
 	RET

@@ -9,6 +9,10 @@ use kernel::prelude::*;
 
 use super::{Place, Root};
 
+#[expect(
+    improper_ctypes,
+    reason = "pointers to the kernel's structs, which C and Rust take from the same headers"
+)]
 extern "C" {
     fn evf_path(
         mnt: *const bindings::vfsmount,

@@ -79,10 +79,21 @@ fn judge(name: Filename, origin: u32, flags: u32) -> *mut bindings::filename {
         // The copy failed; that error stands.
         return name.0;
     };
+    if event::is_name_allowed(path) {
+        return name.0;
+    }
+    judge_at_length(name, path, origin, flags)
+}
+
+#[cold]
+#[inline(never)]
+fn judge_at_length(
+    name: Filename,
+    path: &[u8],
+    origin: u32,
+    flags: u32,
+) -> *mut bindings::filename {
     let decision = event::ask(Event::VfsGetname, |domain| {
-        if domain.allows_name(path) {
-            return event::ALLOWED;
-        }
         let mut words = Words::<WORDS>::new();
         words.gather(domain.reads_words(Event::VfsGetname));
         words.0[ORIGIN] = origin;

@@ -12,9 +12,10 @@ use kernel::bindings;
 use uapi::record::SyscallEnter;
 
 use crate::attach::{AttachPoint, Hook, Need};
+use crate::domain::Domain;
 use crate::enforce::{self, Flow};
 use crate::event;
-use crate::ffi::{self, Answer, Task, Trampoline, Words};
+use crate::ffi::{self, Answer, Trampoline, Words};
 
 extern "C" {
     fn evf_tramp_permit_syscall();
@@ -35,27 +36,33 @@ pub(super) fn layout_agrees() -> bool {
 const NR: usize = 0;
 const ARCH: usize = 1;
 
-/// bool __seccomp_permit_syscall(void), for a task with the mark that does not use seccomp, and a 64-bit call that is not allowed by number. `place` is what stands
-/// for the number in the domain's table.
+/// bool __seccomp_permit_syscall(void), for a task with the mark that does not use seccomp, and a 64-bit call that its domain refuses by number.
+/// `place` is what stands for the number in the domain's table.
+#[no_mangle]
+extern "C" fn evf_on_refused_by_number(place: u16) -> bool {
+    match by_number::decode(place) {
+        Some(verdict) => {
+            let decision = Decision {
+                verdict,
+                layer: None,
+            };
+            enforce::syscall(decision, ffi::system_call()) == Flow::Continue
+        }
+        // Not called then.
+        None => permit(),
+    }
+}
+
+/// The same, for a call that is not decided by number: whether it has been found out, in the shortest way there is, that the domain allows it. Preemption is off.
 #[no_mangle]
 extern "C" fn evf_on_native_syscall(
-    task: *mut bindings::task_struct,
+    domain: *const Domain,
     registers: *const bindings::pt_regs,
-    place: u16,
 ) -> bool {
-    if let Some(verdict) = by_number::decode(place) {
-        let decision = Decision {
-            verdict,
-            layer: None,
-        };
-        // Only "allow" and "errno" are decided by number.
-        return enforce::syscall(decision, ffi::system_call()) == Flow::Continue;
-    }
-    // SAFETY: The caller, and the registers of its call in progress.
-    let (task, words) = unsafe { (Task::from_raw(task), ffi::native_call(registers)) };
+    // SAFETY: The caller's domain, which lives until preemption is on again, and the registers of its call in progress.
+    let (domain, words) = unsafe { (&*domain, ffi::native_call(registers)) };
     let record = Record::new(Event::SyscallEnter, &words.0, &[]);
-    let known = task.zip(record);
-    known.is_some_and(|(task, call)| event::is_allowed(task, call)) || permit()
+    record.is_some_and(|record| event::is_allowed(domain, record))
 }
 
 /// bool __seccomp_permit_syscall(void), for a task with the mark.

@@ -6,7 +6,7 @@ use filters::object::action;
 
 use super::{answer, simple};
 use crate::attach::Hook;
-use crate::ffi::{Answer, Arguments, File};
+use crate::ffi::{Answer, Arguments};
 use crate::object::Deed;
 
 pub(super) const HOOKS: &[Hook] = &[
