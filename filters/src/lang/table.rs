@@ -53,29 +53,33 @@ pub fn table(patterns: &[(&Pattern, u32)]) -> Result<Table, TooManyStates> {
 
 /// The table of an automaton.
 pub(crate) fn encode(automaton: &Automaton) -> Vec<u8> {
-    let mut layout = Layout::default();
     let shapes = Shapes::of(&automaton.states);
+    let mut layout = Layout {
+        numbers: vec![None; automaton.states.len()],
+        ..Layout::default()
+    };
     // In the order of a walk, so that what is passed one after the other lies close together.
     let mut open = vec![0];
-    let mut order = Vec::new();
     while let Some(state) = open.pop() {
-        if !layout.nodes.contains_key(&state) {
+        if layout.numbers[state as usize].is_none() {
             layout.place(automaton, &shapes, state, &mut open);
-            order.push(state);
         }
     }
-    layout.bytes(automaton, &order)
+    layout.bytes()
 }
 
-/// A state with its shape and its place: an index into values, chains or cells.
+/// A state that has a place of its own: an index into values, chains or cells.
 struct Node {
+    value: u32,
     shape: Shape,
     index: u32,
 }
 
 #[derive(Default)]
 struct Layout {
-    nodes: HashMap<u32, Node>,
+    nodes: Vec<Node>,
+    /// Node of each state that has one: many are inside of a chain.
+    numbers: Vec<Option<usize>>,
     values: Vec<u32>,
     /// Index of each value.
     sinks: HashMap<u32, u32>,
@@ -93,9 +97,9 @@ impl Layout {
         open: &mut Vec<u32>,
     ) {
         let shape = shapes.shape(state);
+        let value = automaton.states[state as usize].value;
         let index = match &shape {
             Shape::Sink => {
-                let value = automaton.states[state as usize].value;
                 let values = &mut self.values;
                 *self.sinks.entry(value).or_insert_with(|| {
                     values.push(value);
@@ -113,7 +117,12 @@ impl Layout {
             }
             Shape::Skip { edges, .. } => self.row(edges, open),
         };
-        self.nodes.insert(state, Node { shape, index });
+        self.numbers[state as usize] = Some(self.nodes.len());
+        self.nodes.push(Node {
+            value,
+            shape,
+            index,
+        });
     }
 
     fn row(&mut self, edges: &[(u8, u32)], open: &mut Vec<u32>) -> u32 {
@@ -125,8 +134,8 @@ impl Layout {
     fn target(&self, state: u32) -> u32 {
         let chains = HEADER_BYTES + self.values.len() * VALUE_BYTES;
         let cells = chains + self.chains as usize * CHAIN_BYTES;
-        // Every state that is referred to was put into `open`, so it has a place.
-        let node = &self.nodes[&state];
+        // Every state that is referred to was put into `open`, so it has a node.
+        let node = &self.nodes[self.numbers[state as usize].unwrap_or(0)];
         let (start, size, kind) = match node.shape {
             Shape::Sink => (HEADER_BYTES, VALUE_BYTES, SINK),
             Shape::Chain { .. } => (chains, CHAIN_BYTES, CHAIN),
@@ -136,11 +145,10 @@ impl Layout {
         (start + node.index as usize * size - before(kind)) as u32
     }
 
-    fn bytes(&self, automaton: &Automaton, order: &[u32]) -> Vec<u8> {
+    fn bytes(&self) -> Vec<u8> {
         let mut cells = vec![[FREE, 0]; self.rows.cells()];
         let mut chains = Vec::new();
-        for state in order {
-            let node = &self.nodes[state];
+        for node in &self.nodes {
             let (first, edges) = match &node.shape {
                 Shape::Sink => continue,
                 Shape::Chain {
@@ -162,7 +170,7 @@ impl Layout {
                 ),
             };
             let head = node.index as usize;
-            cells[head] = [first, automaton.states[*state as usize].value];
+            cells[head] = [first, node.value];
             for &(byte, target) in edges {
                 cells[head + 1 + usize::from(byte)] = [u32::from(byte), self.target(target)];
             }

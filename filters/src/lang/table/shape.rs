@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 //! What becomes of each state: a sink, a chain, a branch, or a skip.
 
-use std::collections::HashMap;
 use std::prelude::rust_2021::*;
+use std::vec;
 
 use super::super::automaton::State;
 use crate::table::{MAX_LITERAL, MAX_STOPS};
@@ -38,15 +38,22 @@ struct Link {
 /// The states of an automaton, and how they could be parts of chains.
 pub(super) struct Shapes<'a> {
     states: &'a [State],
+    /// Where most bytes of each state lead.
+    defaults: Vec<u32>,
     links: Vec<Option<Link>>,
 }
 
 impl<'a> Shapes<'a> {
     pub(super) fn of(states: &'a [State]) -> Shapes<'a> {
+        let defaults: Vec<u32> = states.iter().map(|state| most(&state.runs)).collect();
         let links = (0..states.len() as u32)
-            .map(|state| link(states, state))
+            .map(|state| link(states, &defaults, state))
             .collect();
-        Shapes { states, links }
+        Shapes {
+            states,
+            defaults,
+            links,
+        }
     }
 
     pub(super) fn shape(&self, state: u32) -> Shape {
@@ -57,7 +64,7 @@ impl<'a> Shapes<'a> {
         if let Some(chain) = self.chain(state) {
             return chain;
         }
-        let default = most(runs);
+        let default = self.defaults[state as usize];
         let edges = edges(runs, default);
         if default == state {
             if let Some((stops, mark)) = self.stops(state, &edges) {
@@ -121,12 +128,12 @@ impl<'a> Shapes<'a> {
     }
 }
 
-fn link(states: &[State], state: u32) -> Option<Link> {
+fn link(states: &[State], defaults: &[u32], state: u32) -> Option<Link> {
     let own = &states[state as usize];
-    let fallback = most(&own.runs);
+    let fallback = defaults[state as usize];
     let other = &states[fallback as usize];
     // Most bytes stay at the fallback, so it is no link itself.
-    if fallback == state || most(&other.runs) != fallback || own.value != other.value {
+    if fallback == state || defaults[fallback as usize] != fallback || own.value != other.value {
         return None;
     }
     // A state that the fallback leads to is where a search begins once more: mostly its byte does not follow, and a branch finds out faster.
@@ -203,12 +210,14 @@ fn ranges(runs: &[(u8, u32)]) -> impl Iterator<Item = (u8, u8, u32)> + '_ {
 
 /// The state that most bytes lead to; the first one, if there are several.
 fn most(runs: &[(u8, u32)]) -> u32 {
-    let mut counts: HashMap<u32, u32> = HashMap::new();
-    for (low, high, target) in ranges(runs) {
-        *counts.entry(target).or_default() += u32::from(high - low) + 1;
-    }
+    let mut counts: Vec<(u32, u32)> = ranges(runs)
+        .map(|(low, high, target)| (target, u32::from(high - low) + 1))
+        .collect();
+    counts.sort_unstable();
+    let of = |same: &[(u32, u32)]| (same[0].0, same.iter().map(|&(_, count)| count).sum::<u32>());
     counts
-        .into_iter()
+        .chunk_by(|one, other| one.0 == other.0)
+        .map(of)
         .max_by_key(|&(target, count)| (count, std::cmp::Reverse(target)))
         .map_or(0, |(target, _)| target)
 }
