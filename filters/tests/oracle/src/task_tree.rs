@@ -126,6 +126,9 @@ pub struct Task {
     pub no_new_privs: bool,
     /// Its domain; `None`: not in the table.
     pub domain: Option<Arc<Domain>>,
+    /// What its creator was under when the two were compared for the last time, just before it ran. Whoever narrows the creator after that, although it has not
+    /// returned from its fork yet, comes after the fork.
+    pub born_under: Option<Arc<Domain>>,
     /// Whether it is in the middle of something and so cannot exit.
     pub busy: bool,
     /// Whether it ends as soon as it is no longer busy.
@@ -143,6 +146,15 @@ impl Task {
         self.domain
             .as_ref()
             .map_or(Verdict::ALLOW, |domain| domain.evaluate(record).verdict)
+    }
+
+    /// Whether it is under all layers that its creator was under when it was about to run.
+    pub fn covers_its_birth(&self) -> bool {
+        match (&self.domain, &self.born_under) {
+            (_, None) => true,
+            (None, Some(_)) => false,
+            (Some(own), Some(born_under)) => own.covers(born_under),
+        }
     }
 
     /// Whether it is under all layers that `other` is under: `at_least_as_confined` of the module.
@@ -196,6 +208,7 @@ impl Tree {
             mark: false,
             no_new_privs: false,
             domain: None,
+            born_under: None,
             busy: false,
             killed: false,
         };

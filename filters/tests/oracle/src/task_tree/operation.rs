@@ -96,6 +96,7 @@ impl<'t> Fork<'t> {
                     mark: creator.mark,
                     no_new_privs: creator.no_new_privs,
                     domain: None,
+                    born_under: None,
                     busy: false,
                     killed: creator.killed && self.kind != Kind::Process,
                 };
@@ -132,7 +133,13 @@ impl<'t> Fork<'t> {
                 if marked {
                     self.tree.take_no_new_privs(self.child, self.creator);
                 }
-                let tasks = self.tree.tasks.read();
+                let mut tasks = self.tree.tasks.write();
+                let creator_s = tasks
+                    .get(&self.creator)
+                    .and_then(|creator| creator.domain.clone());
+                if let Some(child) = tasks.get_mut(&self.child) {
+                    child.born_under = creator_s;
+                }
                 self.stage = match (tasks.get(&self.child), tasks.get(&self.creator)) {
                     (Some(child), Some(creator)) if creator.mark && !child.covers(creator) => {
                         let Some(domain) = creator.domain.clone() else {
