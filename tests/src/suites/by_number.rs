@@ -92,7 +92,7 @@ fn cost(judge: Judge, rules: u32, layers: usize) -> Cost {
     }
 }
 
-/// The same costs for a small and a large policy; and, so that this can be told from a clock that shows nothing, not the same where an argument counts.
+/// The same costs for a small and a large policy; and, so that this can be told from a clock that shows nothing, not the same where seccomp compares.
 #[track_caller]
 fn compare(small: (u32, usize), large: (u32, usize)) {
     let free = cost(Judge::Nobody, 0, 0);
@@ -106,9 +106,10 @@ fn compare(small: (u32, usize), large: (u32, usize)) {
     ));
     assert!(many.allowed < 2 * few.allowed, "allowed: {few:?}, {many:?}");
     assert!(many.refused < 2 * few.refused, "refused: {few:?}, {many:?}");
+    let [few, many] = theirs;
     assert!(
         many.compared > 2 * few.compared,
-        "compared: {few:?}, {many:?}"
+        "seccomp, compared: {few:?}, {many:?}"
     );
 }
 
