@@ -18,8 +18,8 @@ pub use crate::verifier::Workspace;
 
 /// A verified policy over the bytes that hold it.
 ///
-/// `B` owns (or borrows) the image and must give the same bytes each time; the kernel's and the host's vectors do. Should it not, a
-/// run may reach the answer to everything malformed, [`Verdict::KILL_PROCESS`], and nothing worse.
+/// `B` owns (or borrows) the image and must give the same bytes each time; the kernel's and the host's vectors do. What was verified holds of those bytes only: with
+/// others a run comes to [`Verdict::KILL_PROCESS`] at best, and a walk through a table need not end.
 #[derive(Debug)]
 pub struct Policy<B> {
     image: B,
