@@ -5,6 +5,7 @@
 //! domain), so judging follows no pointers from layer to layer and releasing it is a loop.
 
 use filters::by_number::{self, Places};
+use filters::by_path::Deed;
 use filters::event::Event;
 use filters::record::Record;
 use filters::scope::Scopes;
@@ -28,8 +29,8 @@ pub(crate) struct Domain {
     asks_for_caller: u32,
     /// By event number, and in each bit by word of the record: some program for it may read that word.
     reads_words: [u32; Event::COUNT],
-    /// What judges system calls if it is a single layer.
-    only: Option<Arc<Filter>>,
+    /// By event number: which layer judges it, if it is a single one; else a number that no layer has.
+    only: [u8; Event::COUNT],
     /// The programs for system calls of all layers as one, which says whether all of them allow a call. Without it, or if it says no, layer after layer is asked.
     merged: Option<Native>,
     /// Takes the place of this domain when the task's next exec has succeeded. It has all layers that this one has.
@@ -108,13 +109,18 @@ impl Domain {
             stack: Stack::new(),
             asks_for_caller: 0,
             reads_words: [0; Event::COUNT],
-            only: None,
+            only: [u8::MAX; Event::COUNT],
             merged: None,
             at_exec: None,
             _pin: ModulePin::new(),
         }? Error))?;
         let alone = domain.get_mut().ok_or(EINVAL)?;
         finish(alone)?;
+        for event in Event::ALL {
+            if let Some(only) = alone.only.get_mut(event.number() as usize) {
+                *only = only_layer(&alone.stack, event).unwrap_or(u8::MAX);
+            }
+        }
         alone.merge();
         Ok(domain)
     }
@@ -129,22 +135,12 @@ impl Domain {
         let all_native = programs
             .clone()
             .all(|(_, native)| native.is_some_and(Native::may_be_merged));
-        match programs.clone().count() {
-            0 => {}
-            1 => {
-                self.only = filters
-                    .clone()
-                    .find(|filter| filter.program(event).is_some())
-                    .cloned()
-            }
-            _ if all_native && length <= MAX_MERGED => {
-                let programs = programs.map(|(program, _)| *program);
-                // Without memory, layer after layer is asked.
-                self.merged = native_workspace()
-                    .ok()
-                    .and_then(|mut workspace| Native::compile(event, programs, &mut workspace));
-            }
-            _ => {}
+        if programs.clone().count() > 1 && all_native && length <= MAX_MERGED {
+            let programs = programs.map(|(program, _)| *program);
+            // Without memory, layer after layer is asked.
+            self.merged = native_workspace()
+                .ok()
+                .and_then(|mut workspace| Native::compile(event, programs, &mut workspace));
         }
     }
 
@@ -214,8 +210,8 @@ impl Domain {
     #[inline]
     pub(crate) fn allows(&self, record: &Record<'_>) -> bool {
         let event = Event::SyscallEnter;
-        let found = match (&self.only, &self.merged) {
-            (Some(filter), _) => filter.program(event),
+        let found = match (self.only(event), &self.merged) {
+            (Some(layer), _) => layer.filter.program(event),
             (None, Some(merged)) => {
                 let mut filters = self.stack.layers().iter().map(|layer| &layer.filter);
                 let first = filters.find_map(|filter| filter.program(event));
@@ -236,6 +232,58 @@ impl Domain {
     pub(crate) fn allows_name(&self, name: &[u8]) -> bool {
         let mut layers = self.stack.layers().iter();
         layers.all(|layer| layer.repeated || layer.filter.allows_name(name))
+    }
+
+    /// Whether it has been found out, in the shortest way there is, that all layers allow `deed`. `find` gives the object's path as seen from a root, if the
+    /// object exists, a name leads to it and it has no flags.
+    #[inline]
+    pub(crate) fn allows_path<'p>(
+        &self,
+        event: Event,
+        deed: Deed,
+        find: impl FnOnce(&Root) -> Option<&'p [u8]>,
+    ) -> bool {
+        let Some(layer) = self.only(event) else {
+            return self.all_allow_path(event, deed, find).unwrap_or(false);
+        };
+        let Some((by_path, question)) = layer.filter.by_path(event) else {
+            return false;
+        };
+        // Before a path is looked for: whether it is of any use.
+        by_path.allows_some(deed)
+            && find(&layer.root).is_some_and(|path| by_path.allows(question, deed, path))
+    }
+
+    #[inline(never)]
+    fn all_allow_path<'p>(
+        &self,
+        event: Event,
+        deed: Deed,
+        find: impl FnOnce(&Root) -> Option<&'p [u8]>,
+    ) -> Option<bool> {
+        let layers = self.stack.layers().iter();
+        let asked = layers.filter(|layer| !layer.repeated && layer.filter.program(event).is_some());
+        let Some(first) = asked.clone().next() else {
+            return Some(true);
+        };
+        let of_use = |layer: &FilterLayer| {
+            let by_path = layer.filter.by_path(event);
+            layer.root.is(&first.root)
+                && by_path.is_some_and(|(by_path, _)| by_path.allows_some(deed))
+        };
+        asked.clone().all(of_use).then_some(())?;
+        let path = find(&first.root)?;
+        let mut by_path = asked.map(|layer| layer.filter.by_path(event));
+        Some(by_path.all(|by_path| {
+            by_path.is_some_and(|(by_path, question)| by_path.allows(question, deed, path))
+        }))
+    }
+
+    /// The layer that judges `event`, if it is a single one.
+    #[inline]
+    fn only(&self, event: Event) -> Option<&FilterLayer> {
+        let index = self.only.get(event.number() as usize)?;
+        self.stack.layers().get(usize::from(*index))
     }
 
     /// How many layers run as machine code.
@@ -301,6 +349,16 @@ impl Domain {
     fn after_exec(&self) -> &Domain {
         self.at_exec.as_deref().unwrap_or(self)
     }
+}
+
+/// The layer that judges `event`, if it is a single one.
+fn only_layer(stack: &Stack<FilterLayer>, event: Event) -> Option<u8> {
+    let layers = stack.layers().iter().enumerate();
+    let judges = |layer: &FilterLayer| !layer.repeated && layer.filter.program(event).is_some();
+    let mut judging = layers.filter(|(_, layer)| judges(layer));
+    let (index, _) = judging.next()?;
+    let is_only = judging.next().is_none();
+    u8::try_from(index).ok().filter(|_| is_only)
 }
 
 fn no_room(error: PushError) -> Error {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! From an event to a decision: what is the same for every hook.
 
+use filters::by_path;
 use filters::event::Event;
 use filters::record::Record;
 use filters::stack::Decision;
@@ -8,7 +9,8 @@ use filters::verdict::Verdict;
 use kernel::sync::rcu;
 
 use crate::domain::Domain;
-use crate::ffi::{self, Task};
+use crate::ffi::{self, PathRoom, Pinned, Task};
+use crate::object::Deed;
 
 /// Asks the domain of the calling task, which has the mark.
 ///
@@ -36,8 +38,21 @@ pub(crate) fn is_allowed(domain: &Domain, call: Record<'_>) -> bool {
 /// The same for a name.
 #[inline]
 pub(crate) fn is_name_allowed(name: &[u8]) -> bool {
-    let rcu = rcu::read_lock();
-    ffi::domain_of(Task::current(), &rcu).is_some_and(|domain| domain.allows_name(name))
+    let pinned = Pinned::new();
+    ffi::own_domain(&pinned).is_some_and(|domain| domain.allows_name(name))
+}
+
+/// The same for what happens to an object, which has no flags.
+#[inline]
+pub(crate) fn is_path_allowed(deed: &Deed<'_>) -> bool {
+    let Some(known) = by_path::Deed::new(deed.action, deed.access) else {
+        return false;
+    };
+    PathRoom::with(|pinned, room| {
+        ffi::own_domain(pinned).is_some_and(|domain| {
+            domain.allows_path(deed.event, known, |root| room.find(&deed.place, root))
+        })
+    })
 }
 
 /// Whether the domain of the calling task, which has the mark, speaks of `event`.

@@ -34,6 +34,7 @@ struct Evfilter {
     _device: ffi::Device,
     _sysctl: ffi::Sysctl,
     _hooks: attach::Attached,
+    _paths: ffi::PathRooms,
     _roots: ffi::Roots,
     _open: (),
 }
@@ -42,6 +43,7 @@ impl kernel::InPlaceModule for Evfilter {
     fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
             _roots: ffi::Roots::new()?,
+            _paths: ffi::PathRooms::new()?,
             _hooks: hooks::attach()?,
             _sysctl: ffi::Sysctl::register()?,
             _device <- ffi::Device::register(),

@@ -16,6 +16,7 @@ mod name;
 mod native;
 mod object;
 mod path;
+mod pinned;
 mod root;
 mod scope;
 mod symbol;
@@ -28,12 +29,13 @@ use kernel::bindings;
 use kernel::prelude::*;
 
 pub(crate) use caller::*;
-pub(crate) use domain::{domain_of, domain_ref_of, forget_task, DomainRef};
+pub(crate) use domain::{domain_of, domain_ref_of, forget_task, own_domain, DomainRef};
 pub(crate) use files::{control_fd, filter_fd, filter_of_fd, Device};
 pub(crate) use name::{accepts_empty, Filename};
 pub(crate) use native::{native_workspace, natives_serve, Compiled, Native};
 pub(crate) use object::{put_path, take_path, Arguments, File, Name, Place};
-pub(crate) use path::{NoPath, PathText};
+pub(crate) use path::{NoPath, PathRoom, PathRooms, PathText};
+pub(crate) use pinned::Pinned;
 pub(crate) use root::Root;
 pub(crate) use scope::{all_of_pid, domain_of_sock, forget_sock, unix_sock, Sock};
 pub(crate) use symbol::{

@@ -2,6 +2,7 @@
 //! A filter: a verified policy, loaded and not yet (or already many times) pushed.
 
 use filters::by_number::{self, Places};
+use filters::by_path::{ByPath, Question};
 use filters::event::Event;
 use filters::limits::MAX_IMAGE_BYTES;
 use filters::native;
@@ -129,6 +130,12 @@ impl Filter {
     #[inline]
     pub(crate) fn allows_name(&self, name: &[u8]) -> bool {
         self.compiled.allows_name(name)
+    }
+
+    /// What can be said about objects by their path alone, and what is to be asked of that.
+    #[inline]
+    pub(crate) fn by_path(&self, event: Event) -> Option<(&ByPath, &Question<'_>)> {
+        self.compiled.by_path(event)
     }
 
     /// The verdict on `record`, or `None` if there is no program for the event.

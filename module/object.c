@@ -16,7 +16,7 @@
 #include <linux/nsproxy.h>
 #include <linux/sched.h>
 #include <linux/uidgid.h>
-#include "mount.h"
+#include "internal.h"
 #include "nameidata.h"
 #include "shim.h"
 
@@ -52,10 +52,9 @@ void evf_describe_owner(const struct dentry *dentry, struct evf_attributes *to)
 	to->gid = from_kgid_munged(current_user_ns(), inode->i_gid);
 }
 
-/* Whether a mount is the kernel's own: of a file system that nobody can mount, or a layer below a stacked one. No name leads there. */
-bool evf_mount_is_internal(struct vfsmount *mnt)
+bool evf_mount_is_internal(const struct vfsmount *mnt)
 {
-	return (mnt->mnt_sb->s_flags & SB_NOUSER) || READ_ONCE(real_mount(mnt)->mnt_ns) == MNT_NS_INTERNAL;
+	return evf_is_internal(mnt);
 }
 
 /*
@@ -121,21 +120,24 @@ struct dentry *evf_name_of(struct inode *inode)
 	return d_find_any_alias(inode);
 }
 
-/* A file that is, or is about to be, open: where its user sees it (memory that is mapped from a stacked file system has the file of a layer), and how. */
-void evf_file(const struct file *file, struct evf_file *to)
+/* A file that is, or is about to be, open. Memory that is mapped from a stacked file system has the file of a layer. */
+struct evf_file evf_file(const struct file *file)
 {
-	const struct path *path = file_user_path(file);
 	fmode_t mode = file->f_mode;
 	unsigned int flags = file->f_flags;
+	unsigned long how = (mode & FMODE_READ ? EVF_ACCESS_READ : 0) | (mode & FMODE_WRITE ? EVF_ACCESS_WRITE : 0);
 
-	to->place = (struct evf_place){ path->mnt, path->dentry };
-	to->access = (mode & FMODE_READ ? EVF_ACCESS_READ : 0) | (mode & FMODE_WRITE ? EVF_ACCESS_WRITE : 0) |
-		     (flags & __FMODE_EXEC ? EVF_ACCESS_EXEC : 0) | (flags & O_PATH ? EVF_ACCESS_PATH : 0) |
-		     (flags & O_APPEND ? EVF_ACCESS_APPEND : 0);
-	to->flags = (flags & __O_TMPFILE ? EVF_OBJECT_TMPFILE : 0) |
-		    (flags & __FMODE_EXEC && current->in_execve ? EVF_OBJECT_INTERPRETER : 0);
 	/* What a stacked file system opens below itself was judged above. */
-	to->backing = mode & FMODE_BACKING;
+	if (unlikely(mode & FMODE_BACKING))
+		how |= EVF_FILE_BACKING;
+	if (unlikely(flags & (__FMODE_EXEC | O_PATH | O_APPEND | __O_TMPFILE))) {
+		how |= (flags & __FMODE_EXEC ? EVF_ACCESS_EXEC : 0) | (flags & O_PATH ? EVF_ACCESS_PATH : 0) | (flags & O_APPEND ? EVF_ACCESS_APPEND : 0);
+		if (flags & __O_TMPFILE)
+			how |= EVF_OBJECT_TMPFILE << EVF_FILE_FLAGS_SHIFT;
+		if (flags & __FMODE_EXEC && current->in_execve)
+			how |= EVF_OBJECT_INTERPRETER << EVF_FILE_FLAGS_SHIFT;
+	}
+	return (struct evf_file){ file_user_path(file), how };
 }
 
 const struct file *evf_bprm_file(const struct linux_binprm *bprm)

@@ -9,10 +9,11 @@
 #include <linux/fs.h>
 #include <linux/mount.h>
 #include <linux/path.h>
+#include <linux/percpu.h>
 #include <linux/seqlock.h>
 #include <linux/unaligned.h>
 #include <asm/word-at-a-time.h>
-#include "mount.h"
+#include "internal.h"
 #include "shim.h"
 
 #define WORD sizeof(unsigned long)
@@ -91,6 +92,7 @@ static char *put_names(const char *start, const char *limit, const struct vfsmou
 
 /*
  * Where in @buffer the path begins that leads from @root to the object; it ends at @bytes. -ENOENT if no path leads there, -ENAMETOOLONG if it does not fit.
+ * The caller holds the RCU read lock.
  */
 int evf_path(const struct vfsmount *mnt, const struct dentry *dentry, const struct path *root, char *buffer, unsigned int bytes)
 {
@@ -98,7 +100,6 @@ int evf_path(const struct vfsmount *mnt, const struct dentry *dentry, const stru
 	int renames_seq, mounts_seq = 0;
 	char *begin;
 
-	rcu_read_lock();
 again:
 	read_seqbegin_or_lock(mounts, &mounts_seq);
 	renames_seq = 0;
@@ -115,7 +116,6 @@ again_names:
 		goto again;
 	}
 	done_seqretry(mounts, mounts_seq);
-	rcu_read_unlock();
 
 	if (IS_ERR(begin))
 		return PTR_ERR(begin);
@@ -123,6 +123,94 @@ again_names:
 	if (begin == buffer + bytes)
 		*--begin = '/';
 	return begin - buffer;
+}
+
+/*
+ * The same in a hurry, for nearly all objects: while nobody renames or mounts, and all names are short. Those lie in the dentry itself, so there is nothing
+ * to run over, whatever a rename is doing to their length. What lies before a name in the buffer is written over. Zero or less says that it takes longer.
+ */
+static int path_in_a_hurry(const struct vfsmount *vfsmnt, const struct dentry *dentry, const struct path *root, char *buffer, unsigned int bytes)
+{
+	const struct mount *mnt = real_mount((struct vfsmount *)vfsmnt);
+	unsigned int mounts_seq = raw_seqcount_begin(&evf_mount_lock->seqcount);
+	unsigned int renames_seq = raw_seqcount_begin(&rename_lock.seqcount);
+	const char *first = buffer + DNAME_INLINE_LEN + 1;
+	char *end = buffer + bytes;
+
+	while (dentry != root->dentry || &mnt->mnt != root->mnt) {
+		const union shortname_store *inside = &dentry->d_shortname;
+		const struct dentry *parent = READ_ONCE(dentry->d_parent);
+		unsigned long len;
+
+		if (unlikely(dentry == parent || dentry == mnt->mnt.mnt_root)) {
+			const struct mount *above = READ_ONCE(mnt->mnt_parent);
+
+			if (dentry != mnt->mnt.mnt_root || mnt == above)
+				return 0;
+			dentry = READ_ONCE(mnt->mnt_mountpoint);
+			mnt = above;
+			continue;
+		}
+		len = READ_ONCE(dentry->d_name.len);
+		if (unlikely(READ_ONCE(dentry->d_name.name) != inside->string || len >= DNAME_INLINE_LEN || end < first))
+			return 0;
+		if (len <= WORD) {
+			/* A name has at least one byte; should it seem to have none, that is noticed below. */
+			put_unaligned(READ_ONCE(inside->words[0]) << (-len * BITS_PER_BYTE & BITS_PER_LONG - 1), (unsigned long *)(end - WORD));
+			end -= len;
+		} else {
+			unsigned long at, last = data_race(get_unaligned((const unsigned long *)(inside->string + len - WORD)));
+
+			put_unaligned(last, (unsigned long *)(end - WORD));
+			end -= len;
+			for (at = 0; at < len - WORD; at += WORD)
+				put_unaligned(READ_ONCE(inside->words[at / WORD]), (unsigned long *)(end + at));
+		}
+		*--end = '/';
+		dentry = parent;
+	}
+	if (read_seqcount_retry(&rename_lock.seqcount, renames_seq) || read_seqcount_retry(&evf_mount_lock->seqcount, mounts_seq))
+		return 0;
+	return end - buffer;
+}
+
+/* Room for one path, for each processor. */
+static char __percpu *rooms;
+
+int evf_paths_init(void)
+{
+	rooms = __alloc_percpu(PATH_MAX, sizeof(long));
+	return rooms ? 0 : -ENOMEM;
+}
+
+/* When nobody looks for paths any more. */
+void evf_paths_exit(void)
+{
+	free_percpu(rooms);
+}
+
+/*
+ * The same for an object that exists, on a mount that is not the kernel's own; -EINVAL for others. Returns the length of the path, which lies in this
+ * processor's room at @path. The caller is not preempted as long as it looks there.
+ */
+int evf_plain_path(const struct vfsmount *mnt, const struct dentry *dentry, const struct path *root, const char **path)
+{
+	/* As long as any path may be, without its NUL. */
+	const unsigned int bytes = PATH_MAX - 1;
+	char *room;
+	int begin;
+
+	if (!mnt || !READ_ONCE(dentry->d_inode) || evf_is_internal(mnt))
+		return -EINVAL;
+	room = this_cpu_ptr(rooms);
+	begin = path_in_a_hurry(mnt, dentry, root, room, bytes);
+	if (unlikely(begin <= 0 || begin >= bytes)) {
+		begin = evf_path(mnt, dentry, root, room, bytes);
+		if (begin < 0)
+			return begin;
+	}
+	*path = room + begin;
+	return bytes - begin;
 }
 
 /* Length of a name of which the kernel has its own copy. */

@@ -9,6 +9,7 @@
 #include "shim.h"
 
 struct evf_root {
+	/* First: who has a root has a path. */
 	struct path path;
 	refcount_t users;
 	struct work_struct release;
@@ -63,9 +64,4 @@ void evf_root_put(struct evf_root *root)
 bool evf_root_same(const struct evf_root *one, const struct evf_root *other)
 {
 	return path_equal(&one->path, &other->path);
-}
-
-const struct path *evf_root_path(const struct evf_root *root)
-{
-	return &root->path;
 }

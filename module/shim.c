@@ -12,8 +12,8 @@
 #include <asm/syscall.h>
 #include "shim.h"
 
-static_assert(SYSCALL_WORK_SYSCALL_RSEQ_SLICE * 2 <= EVF_DOMAIN_BYTES && SYSCALL_WORK_SECCOMP == 1);
-static_assert(!((SYSCALL_WORK_ENTER | SYSCALL_WORK_EXIT) & ~(EVF_DOMAIN_BYTES - 1UL)));
+static_assert(SYSCALL_WORK_SYSCALL_RSEQ_SLICE * 2 <= EVF_WALKS && EVF_WALKS < EVF_DOMAIN_BYTES && SYSCALL_WORK_SECCOMP == 1);
+static_assert(!((SYSCALL_WORK_ENTER | SYSCALL_WORK_EXIT) & ~(EVF_WALKS - 1UL)));
 static_assert(sizeof_field(struct task_struct, seccomp.mode) == 4 && sizeof_field(struct thread_info, status) == 4);
 static_assert(sizeof(struct seccomp_data) == 64 && offsetof(struct seccomp_data, args) == 16);
 

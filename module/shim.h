@@ -9,6 +9,8 @@
  */
 #define EVF_DOMAIN_BYTES 4096
 #define EVF_MARK_BIT 63
+/* The bit below the address: the domain speaks of vfs.walk. */
+#define EVF_WALKS (1 << 11)
 /* filters::by_number: what stands for "allowed" in the table that a domain begins with, and how many numbers of 64-bit calls it has. */
 #define EVF_BY_NUMBER_ALLOW 1
 #define EVF_BY_NUMBER_CALLS 512
@@ -75,12 +77,13 @@ struct evf_attributes {
 	u32 nlink;
 };
 
+/* An open file: where its user sees it, and how it is open: bits of access, flags from bit 8 on, and whether a stacked file system has opened it. */
 struct evf_file {
-	struct evf_place place;
-	u32 access;
-	u32 flags;
-	bool backing;
+	const struct path *path;
+	unsigned long how;
 };
+#define EVF_FILE_FLAGS_SHIFT 8
+#define EVF_FILE_BACKING (1 << 16)
 
 /* shim.c */
 extern const unsigned int evf_lookup_empty;
@@ -112,12 +115,12 @@ long evf_native_call(unsigned long function);
 /* object.c */
 void evf_describe(const struct dentry *dentry, unsigned int new_mode, struct evf_attributes *to);
 void evf_describe_owner(const struct dentry *dentry, struct evf_attributes *to);
-bool evf_mount_is_internal(struct vfsmount *mnt);
+bool evf_mount_is_internal(const struct vfsmount *mnt);
 unsigned int evf_mounts_of(const struct dentry *dentry, struct vfsmount **mounts, unsigned int max, bool *internal, bool *layer);
 bool evf_walk_searches(const struct inode *inode, struct evf_place *place);
 bool evf_walk_follows(const struct dentry *dentry, struct evf_place *place);
 struct dentry *evf_name_of(struct inode *inode);
-void evf_file(const struct file *file, struct evf_file *to);
+struct evf_file evf_file(const struct file *file);
 const struct file *evf_bprm_file(const struct linux_binprm *bprm);
 const struct file *evf_vma_file(const struct vm_area_struct *vma);
 const struct file *evf_uring_cmd_file(const struct io_uring_cmd *cmd);
@@ -127,6 +130,9 @@ struct dentry *evf_root_of_dentry(const struct dentry *dentry);
 /* path.c */
 extern seqlock_t *evf_mount_lock;
 int evf_path(const struct vfsmount *mnt, const struct dentry *dentry, const struct path *root, char *buffer, unsigned int bytes);
+int evf_paths_init(void);
+void evf_paths_exit(void);
+int evf_plain_path(const struct vfsmount *mnt, const struct dentry *dentry, const struct path *root, const char **path);
 unsigned int evf_name_len(const char *name);
 
 /* root.c */
@@ -136,7 +142,6 @@ struct evf_root *evf_root_new(void);
 void evf_root_get(struct evf_root *root);
 void evf_root_put(struct evf_root *root);
 bool evf_root_same(const struct evf_root *one, const struct evf_root *other);
-const struct path *evf_root_path(const struct evf_root *root);
 
 /* scope.c */
 bool evf_all_of_pid(struct pid *pid, enum pid_type type, bool (*look)(struct task_struct *, const void *), const void *arg);

@@ -302,7 +302,8 @@ SYM_FUNC_START(evf_tramp_inode_permission)
 	EVF_LEAVE_CURRENT_UNMARKED .Linode_permission
 	testl	$EVF_MAY_CHDIR, %esi
 	jnz	.Lask_inode_permission
-	EVF_LEAVE_UNJUDGED EVF_VFS_WALK, .Linode_permission
+	testl	$EVF_WALKS, EVF_SYSCALL_WORK(%rax)
+	jz	.Linode_permission
 .Lask_inode_permission:
 	EVF_GUARD evf_on_inode_permission
 .Linode_permission:

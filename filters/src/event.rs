@@ -3,7 +3,7 @@
 //!
 //! Adding an event is adding a variant to [`Event`] and its [`Schema`] to `SCHEMAS`: verifier, interpreter and language read the rest from there.
 
-use crate::object;
+use crate::object::{self, offset};
 use crate::verdict::{Action, ActionSet};
 
 /// Something that happens in the kernel and can be judged.
@@ -230,12 +230,9 @@ const fn string(name: &'static str, index: u8) -> Field {
     }
 }
 
-/// Byte offset of `reachable` in the record of an object.
-const REACHABLE: u32 = 116;
-
-const ACCESS: Field = named("access", 68, object::access::NAMES);
+const ACCESS: Field = named("access", offset::ACCESS, object::access::NAMES);
 const KIND: Field = named("type", 72, object::KINDS);
-const OBJECT_FLAGS: Field = named("flags", 76, object::flag::NAMES);
+const OBJECT_FLAGS: Field = named("flags", offset::FLAGS, object::flag::NAMES);
 const DEV: Field = word("dev", 80);
 const FS: Field = named("fs", 84, object::FILE_SYSTEMS);
 const INO: Field = long("ino", 88);
@@ -243,7 +240,7 @@ const UID: Field = word("uid", 96);
 const GID: Field = word("gid", 100);
 const MODE: Field = word("mode", 104);
 const NLINK: Field = word("nlink", 108);
-const REACHABLE_FIELD: Field = named("reachable", REACHABLE, &[("no", 0), ("yes", 1)]);
+const REACHABLE_FIELD: Field = named("reachable", offset::REACHABLE, &[("no", 0), ("yes", 1)]);
 
 /// The fields of an event about an object: its own, then those that all of them have.
 macro_rules! fields_of_object {
@@ -281,24 +278,27 @@ const VFS_PICK: Schema = Schema {
         string("path", 0),
         string("other", 1),
         string("xattr", 2),
-        named("action", 64, object::action::NAMES),
+        named("action", offset::ACTION, object::action::NAMES),
         ACCESS,
         word("new_mode", 112),
     ],
     actions: REFUSABLE,
     // As for names: what is above is how parts of the kernel talk to each other.
     max_errno: 133,
-    reachable: Some(REACHABLE),
+    reachable: Some(offset::REACHABLE),
 };
 
 const VFS_WALK: Schema = Schema {
     name: "vfs.walk",
     record_bytes: 120,
     strings: 1,
-    fields: fields_of_object![string("path", 0), named("step", 64, object::step::NAMES),],
+    fields: fields_of_object![
+        string("path", 0),
+        named("step", offset::ACTION, object::step::NAMES),
+    ],
     actions: REFUSABLE,
     max_errno: 133,
-    reachable: Some(REACHABLE),
+    reachable: Some(offset::REACHABLE),
 };
 
 const FD_RECEIVE: Schema = Schema {
@@ -308,7 +308,7 @@ const FD_RECEIVE: Schema = Schema {
     fields: fields_of_object![string("path", 0), ACCESS,],
     actions: REFUSABLE,
     max_errno: 133,
-    reachable: Some(REACHABLE),
+    reachable: Some(offset::REACHABLE),
 };
 
 /// All schemas, by event number.

@@ -17,6 +17,7 @@ extern crate std;
 
 pub mod by_name;
 pub mod by_number;
+pub mod by_path;
 pub mod event;
 pub mod image;
 pub mod insn;
@@ -25,6 +26,7 @@ pub mod lang;
 pub mod limits;
 pub mod native;
 pub mod object;
+mod partial;
 pub mod policy;
 pub mod program;
 pub mod record;

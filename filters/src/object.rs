@@ -137,6 +137,18 @@ numbered! {
     }
 }
 
+/// Where fields lie in the record of an object, in bytes from its beginning: `uapi::record::Object`.
+pub mod offset {
+    /// What is done to it, or the step.
+    pub const ACTION: u32 = 64;
+    /// How it is opened.
+    pub const ACCESS: u32 = 68;
+    /// What else there is to say of it.
+    pub const FLAGS: u32 = 76;
+    /// Whether it lies beneath the root of the layer.
+    pub const REACHABLE: u32 = 116;
+}
+
 /// Types of objects: `S_IFMT` of the mode, shifted down by twelve.
 pub const KINDS: &[(&str, u32)] = &[
     ("none", 0),

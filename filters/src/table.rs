@@ -100,6 +100,25 @@ impl<'a> Table<'a> {
         }
     }
 
+    /// The values that a walk may come to, many of them several times, and perhaps some that no walk comes to.
+    pub(crate) fn values(self) -> impl Iterator<Item = u32> + 'a {
+        let number = |at| word(self.bytes, at).unwrap_or(0) as usize;
+        let (values, chains) = (number(4), number(8));
+        let end = HEADER_BYTES.saturating_add(values.saturating_mul(VALUE_BYTES));
+        let cells = end.saturating_add(chains.saturating_mul(CHAIN_BYTES));
+        let values = self.bytes.get(HEADER_BYTES..end).unwrap_or_default();
+        let cells = self.bytes.get(cells..).unwrap_or_default();
+        let words = values.chunks_exact(VALUE_BYTES);
+        let heads = cells.chunks_exact(CELL_BYTES).filter_map(|cell| {
+            let cell = Cell::new(cell.first_chunk()?);
+            (cell.first & HEAD != 0).then_some(cell.second)
+        });
+        words
+            .filter_map(|value| value.first_chunk())
+            .map(|value| u32::from_le_bytes(*value))
+            .chain(heads)
+    }
+
     /// Goes on from a skip. Apart from `lookup`, which needs fewer registers without it.
     #[inline(never)]
     fn search(self, mut at: u32, input: &[u8], mut seen: usize) -> Option<u32> {

@@ -113,11 +113,14 @@ impl Machine {
                 LDX => self.x = self.load_x(record, insn).ok_or(Stop::Malformed)?,
                 ST => self.store(insn, self.a)?,
                 STX => self.store(insn, self.x)?,
-                ALU => match self.arithmetic(insn).ok_or(Stop::Malformed)? {
-                    Some(a) => self.a = a,
-                    // Division by a zero in X ends the program with 0, as in classic BPF.
-                    None => return Ok(0),
-                },
+                ALU => {
+                    let operand = if insn.code & X == 0 { insn.k } else { self.x };
+                    match arithmetic(insn.code & !X, self.a, operand).ok_or(Stop::Malformed)? {
+                        Some(a) => self.a = a,
+                        // Division by a zero in X ends the program with 0, as in classic BPF.
+                        None => return Ok(0),
+                    }
+                }
                 _ => match insn.code {
                     code if code == MISC | TAX => self.x = self.a,
                     code if code == MISC | TXA => self.a = self.x,
@@ -161,26 +164,6 @@ impl Machine {
         }
     }
 
-    /// The new A; an inner `None` is the division by zero.
-    fn arithmetic(&self, insn: Insn) -> Option<Option<u32>> {
-        let a = self.a;
-        let operand = if insn.code & X == 0 { insn.k } else { self.x };
-        Some(Some(match insn.code & !X {
-            code if code == ALU | ADD => a.wrapping_add(operand),
-            code if code == ALU | SUB => a.wrapping_sub(operand),
-            code if code == ALU | MUL => a.wrapping_mul(operand),
-            code if code == ALU | DIV => return Some(a.checked_div(operand)),
-            code if code == ALU | OR => a | operand,
-            code if code == ALU | AND => a & operand,
-            code if code == ALU | XOR => a ^ operand,
-            // A shift by 32 or more, possible through X, is taken modulo 32 as the kernel's interpreter and compilers do.
-            code if code == ALU | LSH => a.wrapping_shl(operand),
-            code if code == ALU | RSH => a.wrapping_shr(operand),
-            code if code == ALU | NEG => a.wrapping_neg(),
-            _ => return None,
-        }))
-    }
-
     fn condition(
         &self,
         program: &Program<'_>,
@@ -200,6 +183,24 @@ impl Machine {
             _ => Err(Stop::Malformed),
         }
     }
+}
+
+/// The new A of an arithmetic instruction, without its bit for X; an inner `None` is the division by zero.
+pub(crate) fn arithmetic(code: u16, a: u32, operand: u32) -> Option<Option<u32>> {
+    Some(Some(match code {
+        code if code == ALU | ADD => a.wrapping_add(operand),
+        code if code == ALU | SUB => a.wrapping_sub(operand),
+        code if code == ALU | MUL => a.wrapping_mul(operand),
+        code if code == ALU | DIV => return Some(a.checked_div(operand)),
+        code if code == ALU | OR => a | operand,
+        code if code == ALU | AND => a & operand,
+        code if code == ALU | XOR => a ^ operand,
+        // A shift by 32 or more, possible through X, is taken modulo 32 as the kernel's interpreter and compilers do.
+        code if code == ALU | LSH => a.wrapping_shl(operand),
+        code if code == ALU | RSH => a.wrapping_shr(operand),
+        code if code == ALU | NEG => a.wrapping_neg(),
+        _ => return None,
+    }))
 }
 
 const LD_ABS: u16 = LD | ABS;
@@ -224,15 +225,21 @@ pub(crate) fn string_holds(
     insn: Insn,
 ) -> Result<bool, Stop> {
     let constant = program.string(insn.index()).ok_or(Stop::Malformed)?;
-    let holds = record.look(insn.field(), |field| match insn.code {
-        SEQ => Some(field == constant),
-        SPREFIX => Some(field.starts_with(constant)),
-        SSUFFIX => Some(field.ends_with(constant)),
-        SCONTAINS => Some(contains(field, constant)),
-        SUNDER => Some(under(field, constant)),
-        _ => None,
-    })?;
+    let holds = record.look(insn.field(), |field| holds(insn.code, field, constant))?;
     holds.ok_or(Stop::Malformed)
+}
+
+/// Whether what a string jump asks holds; `None` if it is no string jump.
+#[inline]
+pub(crate) fn holds(code: u16, field: &[u8], constant: &[u8]) -> Option<bool> {
+    Some(match code {
+        SEQ => field == constant,
+        SPREFIX => field.starts_with(constant),
+        SSUFFIX => field.ends_with(constant),
+        SCONTAINS => contains(field, constant),
+        SUNDER => under(field, constant),
+        _ => return None,
+    })
 }
 
 /// Whether `needle` occurs in `field`. The empty string occurs in every string.

@@ -2,26 +2,31 @@
 //! The domain of a task: where it is kept, and who keeps it alive.
 //!
 //! Its address lies in the upper bits of the task's `syscall_work`, beside the flags that the kernel keeps in the lower ones. So the mark of a task, the top
-//! bit, cannot be without a domain, and finding the domain takes a load and an "and". The kernel copies the word on fork; the copy counts for nothing
+//! bit, cannot be without a domain, and finding the domain takes a load and an "and". One more bit tells whether the domain speaks of `vfs.walk`: the hook of
+//! that is passed so often that looking into the domain would be dear. The kernel copies the word on fork; the copy counts for nothing
 //! until `security_task_alloc` has put a reference in its place.
 
 use core::ops::Deref;
 use core::ptr::{self, NonNull};
 
+use filters::event::Event;
 use kernel::bindings;
 use kernel::prelude::*;
 use kernel::sync::atomic::{Atomic, Full, Relaxed};
 use kernel::sync::{rcu, Refcount};
 use kernel::types::Opaque;
 
-use super::Task;
+use super::{Pinned, Task};
 use crate::domain::Domain;
 
 /// `EVF_DOMAIN_BYTES` of shim.h: size and alignment of a domain.
 const DOMAIN_BYTES: usize = 4096;
 
+/// `EVF_WALKS` of shim.h.
+const WALKS: usize = 1 << 11;
+
 /// The bits of the word that are the kernel's.
-const FLAGS: usize = DOMAIN_BYTES - 1;
+const FLAGS: usize = WALKS - 1;
 
 /// `SYSCALL_WORK_SECCOMP`: lets the task's system calls come by our hook.
 const WORK_SECCOMP: usize = 1;
@@ -82,8 +87,7 @@ impl DomainRef {
 
     /// Puts `task` under the domain; from here on its events are judged by it.
     pub(crate) fn give_to(self, task: Task) {
-        let new = self.0.as_ptr() as usize | WORK_SECCOMP;
-        core::mem::forget(self);
+        let new = self.into_word();
         // SAFETY: The task is valid. The kernel changes the word with atomic operations only, and so do we.
         let word = unsafe { Atomic::from_ptr(word(task)) };
         let mut old = word.load(Relaxed);
@@ -91,16 +95,27 @@ impl DomainRef {
             old = now;
         }
         // What the task had.
-        drop(NonNull::new((old & !FLAGS) as *mut Held).map(DomainRef));
+        drop(pointer(old).map(DomainRef));
     }
 
     /// Puts `child`, which has just been allocated by the caller and has not run, under the domain. What its word holds is a copy of the caller's.
     pub(crate) fn give_to_child(self, child: Task) {
-        let new = self.0.as_ptr() as usize | WORK_SECCOMP;
-        core::mem::forget(self);
+        let new = self.into_word();
         let word = word(child);
         // SAFETY: Nobody else knows the task yet.
         unsafe { word.write(word.read() & FLAGS | new) };
+    }
+
+    /// The reference as what is added to the kernel's flags in the word of a task.
+    fn into_word(self) -> usize {
+        let walks = if self.judges(Event::VfsWalk) {
+            WALKS
+        } else {
+            0
+        };
+        let held = self.0.as_ptr() as usize;
+        core::mem::forget(self);
+        held | WORK_SECCOMP | walks
     }
 
     /// The reference as an address, for the table of sockets.
@@ -172,6 +187,15 @@ pub(crate) fn domain_of(task: Task, _rcu: &rcu::Guard) -> Option<&Domain> {
     })
 }
 
+/// The domain of the calling task.
+#[inline(always)]
+pub(crate) fn own_domain(_pinned: &Pinned) -> Option<&Domain> {
+    held(Task::current()).map(|held| {
+        // SAFETY: As above. A grace period does not end while a processor does not schedule.
+        unsafe { &(*held.as_ptr()).domain }
+    })
+}
+
 /// A reference to the domain of `task`.
 pub(crate) fn domain_ref_of(task: Task) -> Option<DomainRef> {
     let _rcu = rcu::read_lock();
@@ -193,7 +217,12 @@ pub(crate) fn domain_ref_of(task: Task) -> Option<DomainRef> {
 fn held(task: Task) -> Option<NonNull<Held>> {
     // SAFETY: The task is valid. The word of another task may change under us, a torn read is not possible.
     let word = unsafe { word(task).read_volatile() };
-    NonNull::new((word & !FLAGS) as *mut Held)
+    pointer(word)
+}
+
+/// The domain whose address stands in the word of a task.
+fn pointer(word: usize) -> Option<NonNull<Held>> {
+    NonNull::new((word & !(DOMAIN_BYTES - 1)) as *mut Held)
 }
 
 /// Takes the domain of a task that is being freed.
@@ -205,5 +234,5 @@ pub(crate) fn forget_task(task: Task) {
         word.write(old & FLAGS);
         old
     };
-    drop(NonNull::new((old & !FLAGS) as *mut Held).map(DomainRef));
+    drop(pointer(old).map(DomainRef));
 }

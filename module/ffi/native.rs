@@ -5,6 +5,7 @@ use core::mem::MaybeUninit;
 use core::ptr::{self, NonNull};
 
 use filters::by_name::ByName;
+use filters::by_path::{ByPath, Question};
 use filters::event::Event;
 use filters::native::{self, Frame, Insn64, Takes, Workspace};
 use filters::policy::Policy;
@@ -124,6 +125,8 @@ pub(crate) struct Compiled {
     programs: [Option<Program<'static>>; Event::COUNT],
     /// What is decided by a name alone, and by which of the tables, which lie in the image too.
     by_name: Option<(ByName, Table<'static>)>,
+    /// By event number: what is decided by paths alone, and what is asked, which lies in the image too.
+    by_path: [Option<(KBox<ByPath>, Question<'static>)>; Event::COUNT],
     policy: KBox<Policy<KVVec<u8>>>,
 }
 
@@ -145,11 +148,12 @@ impl Compiled {
             natives: [const { None }; Event::COUNT],
             programs,
             by_name: None,
+            by_path: [const { None }; Event::COUNT],
             policy,
         })
     }
 
-    /// The same, with what is decided by names alone, and with machine code as far as it can be had.
+    /// The same, with what is decided by names or paths alone, and with machine code as far as it can be had.
     ///
     /// # Errors
     ///
@@ -164,6 +168,17 @@ impl Compiled {
                 let by_name = ByName::of(program)?;
                 Some((by_name, by_name.table(program)?))
             });
+        for (program, by_path) in compiled.programs.iter().zip(&mut compiled.by_path) {
+            let Some(program) = program else {
+                continue;
+            };
+            let found = ByPath::of(program);
+            if let Some((found, question)) =
+                found.and_then(|found| found.question(program).map(|question| (found, question)))
+            {
+                *by_path = Some((KBox::new(found, GFP_KERNEL_ACCOUNT)?, question));
+            }
+        }
         // Without room to work in, the interpreter serves.
         if let Ok(mut workspace) = native_workspace() {
             let programs = Event::ALL.into_iter().zip(compiled.programs);
@@ -188,6 +203,13 @@ impl Compiled {
             Some((by_name, table)) => by_name.allows(*table, name),
             None => self.program(Event::VfsGetname).is_none(),
         }
+    }
+
+    /// What can be said about objects by their path alone, and what is to be asked of that.
+    #[inline]
+    pub(crate) fn by_path(&self, event: Event) -> Option<(&ByPath, &Question<'_>)> {
+        let by_path = self.by_path.get(event.number() as usize)?.as_ref();
+        by_path.map(|(by_path, question)| (&**by_path, question))
     }
 
     /// The program for `event`, and its machine code.

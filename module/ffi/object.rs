@@ -2,7 +2,6 @@
 //! Objects of file systems, as hooks are told of them.
 
 use core::marker::PhantomData;
-use core::mem::MaybeUninit;
 use core::ptr;
 
 use kernel::bindings;
@@ -30,11 +29,13 @@ struct RawPlace {
 /// `struct evf_file` of shim.h.
 #[repr(C)]
 struct RawFile {
-    place: RawPlace,
-    access: u32,
-    flags: u32,
-    backing: bool,
+    path: *const bindings::path,
+    how: usize,
 }
+
+/// `EVF_FILE_FLAGS_SHIFT` and `EVF_FILE_BACKING` of shim.h.
+const FILE_FLAGS_SHIFT: u32 = 8;
+const FILE_BACKING: u32 = 1 << 16;
 
 #[expect(
     improper_ctypes,
@@ -54,7 +55,7 @@ extern "C" {
     fn evf_walk_searches(inode: *const c_void, place: *mut RawPlace) -> bool;
     fn evf_walk_follows(dentry: *const c_void, place: *mut RawPlace) -> bool;
     fn evf_name_of(inode: *mut c_void) -> *mut bindings::dentry;
-    fn evf_file(file: *const c_void, to: *mut RawFile);
+    fn evf_file(file: *const c_void) -> RawFile;
     fn evf_bprm_file(bprm: *const c_void) -> *const c_void;
     fn evf_vma_file(vma: *const c_void) -> *const c_void;
     fn evf_uring_cmd_file(cmd: *const c_void) -> *const c_void;
@@ -426,17 +427,15 @@ impl<'h> File<'h> {
         if file.is_null() {
             return None;
         }
-        let mut raw = MaybeUninit::<RawFile>::uninit();
-        // SAFETY: The file is valid while the hook runs; all of `raw` is filled in.
-        let raw = unsafe {
-            evf_file(file, raw.as_mut_ptr());
-            raw.assume_init()
-        };
+        // SAFETY: The file is valid while the hook runs.
+        let raw = unsafe { evf_file(file) };
+        let how = raw.how as u32;
         Some(File {
-            place: Place::new(raw.place.mnt, raw.place.dentry),
-            access: raw.access,
-            flags: raw.flags,
-            backing: raw.backing,
+            // SAFETY: The path lies in the file.
+            place: unsafe { Place::of_path(raw.path) },
+            access: how & 0xff,
+            flags: how >> FILE_FLAGS_SHIFT & 0xff,
+            backing: how & FILE_BACKING != 0,
         })
     }
 }

@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The path of an object, and the room that it takes.
 
+use core::marker::PhantomData;
 use core::mem::MaybeUninit;
+use core::ptr;
 
 use kernel::alloc::flags::__GFP_NOWARN;
 use kernel::bindings;
+use kernel::error::to_result;
 use kernel::prelude::*;
 
-use super::{Place, Root};
+use super::{Pinned, Place, Root};
 
 #[expect(
     improper_ctypes,
@@ -21,6 +24,14 @@ extern "C" {
         buffer: *mut c_void,
         bytes: u32,
     ) -> i32;
+    fn evf_plain_path(
+        mnt: *const bindings::vfsmount,
+        dentry: *const bindings::dentry,
+        root: *const bindings::path,
+        path: *mut *const u8,
+    ) -> i32;
+    fn evf_paths_init() -> i32;
+    fn evf_paths_exit();
 }
 
 /// Bytes of a path for which there is always room: nearly all are shorter.
@@ -39,6 +50,53 @@ pub(crate) enum NoPath {
     TooLong,
     /// It is longer than the room there is; [`PathText::make_room`] makes more.
     NoRoom,
+}
+
+/// Room for one path, for each processor. Dropped when nobody looks for paths any more.
+pub(crate) struct PathRooms(());
+
+impl PathRooms {
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub(crate) fn new() -> Result<PathRooms> {
+        // SAFETY: Called once, by the module's init.
+        to_result(unsafe { evf_paths_init() }).map(|()| PathRooms(()))
+    }
+}
+
+impl Drop for PathRooms {
+    fn drop(&mut self) {
+        // SAFETY: Pairs with `new`. The hooks are gone.
+        unsafe { evf_paths_exit() };
+    }
+}
+
+/// The room of one processor.
+pub(crate) struct PathRoom<'p>(PhantomData<&'p Pinned>);
+
+impl PathRoom<'_> {
+    /// Runs `work` pinned, with the processor's room.
+    #[inline(always)]
+    pub(crate) fn with<T>(work: impl for<'p> FnOnce(&'p Pinned, PathRoom<'p>) -> T) -> T {
+        let pinned = Pinned::new();
+        // Nobody else has it: hooks that ask for paths are entered by no interrupt, and what runs here does not come back to this place.
+        work(&pinned, PathRoom(PhantomData))
+    }
+}
+
+impl<'p> PathRoom<'p> {
+    /// The path from `root` to the object at `place`, if that exists and lies on no mount of the kernel's own.
+    #[inline]
+    pub(crate) fn find(self, place: &Place<'_>, root: &Root) -> Option<&'p [u8]> {
+        let (mnt, dentry) = place.parts();
+        let mut path = ptr::null();
+        // SAFETY: Invariant of `Place`; the root is held; the room is ours, and we are pinned.
+        let bytes = unsafe { evf_plain_path(mnt, dentry, root.path(), &mut path) };
+        let bytes = usize::try_from(bytes).ok()?;
+        // SAFETY: Written by `evf_plain_path`, and by nobody else as long as we are pinned.
+        Some(unsafe { core::slice::from_raw_parts(path, bytes) })
+    }
 }
 
 /// A path, once it is found.
@@ -117,7 +175,7 @@ impl PathText {
         };
         // SAFETY: Invariant of the type.
         room.map_or(b"", |room| unsafe {
-            &*(core::ptr::from_ref(room) as *const [u8])
+            &*(ptr::from_ref(room) as *const [u8])
         })
     }
 }

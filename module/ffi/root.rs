@@ -15,7 +15,6 @@ extern "C" {
     fn evf_root_get(root: *mut c_void);
     fn evf_root_put(root: *mut c_void);
     fn evf_root_same(one: *const c_void, other: *const c_void) -> bool;
-    fn evf_root_path(root: *const c_void) -> *const c_void;
 }
 
 /// A shared reference to it. It keeps the file system that it lies on.
@@ -45,6 +44,11 @@ impl Root {
         unsafe { evf_root_same(self.0.as_ptr(), other.0.as_ptr()) }
     }
 
+    /// Whether both are the same shared reference. Equal directories may have several.
+    pub(crate) fn is(&self, other: &Root) -> bool {
+        self.0 == other.0
+    }
+
     /// How layers that look from here are told from others.
     pub(crate) fn view(&self) -> View {
         View(self.0.as_ptr() as usize)
@@ -58,9 +62,9 @@ impl Root {
         Some(look(&root))
     }
 
+    /// It begins with its path.
     pub(super) fn path(&self) -> *const bindings::path {
-        // SAFETY: Held.
-        unsafe { evf_root_path(self.0.as_ptr()) }.cast()
+        self.0.as_ptr().cast_const().cast()
     }
 }
 

@@ -2,6 +2,7 @@
 //! The kernel log, from a point in time on.
 
 use std::os::fd::OwnedFd;
+use std::time::Duration;
 
 use crate::sys::{open, sys};
 
@@ -10,10 +11,14 @@ pub struct Log {
     file: OwnedFd,
 }
 
+/// Time in which the module logs at most ten verdicts, of whatever task (`DEFAULT_RATELIMIT_INTERVAL` of the kernel), and a little more.
+const RATELIMIT_INTERVAL: Duration = Duration::from_millis(5500);
+
 impl Log {
-    /// Starts at the end of the log.
+    /// Starts at the end of the log, once the module may log again whatever it has logged before.
     #[track_caller]
     pub fn follow() -> Log {
+        std::thread::sleep(RATELIMIT_INTERVAL);
         let file = open(c"/dev/kmsg", libc::O_RDONLY | libc::O_NONBLOCK).expect("/dev/kmsg");
         let sought = sys!(libc::SYS_lseek, &file, 0, libc::SEEK_END);
         assert!(sought.is_ok(), "lseek of /dev/kmsg: {sought:?}");

@@ -72,7 +72,7 @@ pub(crate) fn generate(
     default: &Checked,
 ) -> Result<Findings, Failure> {
     let mut findings = Findings::default();
-    let mut at = 0;
+    let (mut at, mut is_first) = (0, true);
     while at < rules.len() {
         let run = run_length(&rules[at..]);
         let run = same_kind(&rules[at..at + run]);
@@ -80,8 +80,9 @@ pub(crate) fn generate(
             .iter()
             .filter_map(PlainRule::text)
             .flat_map(|(_, patterns)| patterns);
-        // At the beginning always: what a walk alone decides costs least (`crate::by_name`).
-        if run > 0 && (at == 0 || wants_table(patterns)) {
+        // The first run always: what a walk alone decides costs least (`crate::by_name`, `crate::by_path`).
+        if run > 0 && (is_first || wants_table(patterns)) {
+            is_first = false;
             table_run(asm, rules, at, run, &mut findings)?;
             at += run;
             continue;

@@ -142,8 +142,8 @@ fn layer_number_in_the_log_is_the_newest_of_equal_ones() {
     use filters::verdict::Verdict;
     let logging = syscalls(on_nr(SYS_getuid, Verdict::LOG.raw()));
     no_new_privs();
+    let log = Log::follow();
     for flags in KINDS {
-        let log = Log::follow();
         let seen = run(|board| {
             restrict(&load_with(flags, &on_argument(1, 71)));
             for _ in 0..3 {
