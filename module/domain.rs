@@ -16,6 +16,7 @@ use kernel::sync::Arc;
 
 use crate::ffi::{native_workspace, DomainRef, ModulePin, Native, Root};
 use crate::filter::{Filter, FilterLayer};
+use crate::names::Names;
 
 /// See the module's documentation.
 #[repr(C)]
@@ -33,6 +34,8 @@ pub(crate) struct Domain {
     only: [u8; Event::COUNT],
     /// The programs for system calls of all layers as one, which says whether all of them allow a call. Without it, or if it says no, layer after layer is asked.
     merged: Option<Native>,
+    /// What says of a name whether all layers allow it. If it says no, layer after layer is asked.
+    names: Names,
     /// Takes the place of this domain when the task's next exec has succeeded. It has all layers that this one has.
     at_exec: Option<DomainRef>,
     /// While a task has a domain the module must stay: its mark would lead into freed text.
@@ -111,6 +114,7 @@ impl Domain {
             reads_words: [0; Event::COUNT],
             only: [u8::MAX; Event::COUNT],
             merged: None,
+            names: Names::new(),
             at_exec: None,
             _pin: ModulePin::new(),
         }? Error))?;
@@ -151,6 +155,7 @@ impl Domain {
         self.events = other.events;
         self.asks_for_caller = other.asks_for_caller;
         self.reads_words = other.reads_words;
+        self.names = other.names.copy()?;
         for layer in other.stack.layers() {
             let mut layer = layer.clone();
             layer.repeated |= newer.is_some_and(|(filter, root)| layer.decides_as(filter, root));
@@ -165,6 +170,11 @@ impl Domain {
         let root = roots.find(|held| held.same(root)).unwrap_or(root).clone();
         if filter.policy().scopes() != Scopes::NONE {
             self.events |= SCOPES;
+        }
+        // A policy that is among the layers already, whatever root it looks from there, allows no other names.
+        let mut held = self.stack.layers().iter();
+        if !held.any(|layer| layer.decides_as(filter, &layer.root)) {
+            self.names.push(filter)?;
         }
         let layer = FilterLayer {
             repeated: false,
@@ -230,8 +240,7 @@ impl Domain {
     /// Whether it has been found out, in the shortest way there is, that all layers let this name pass.
     #[inline]
     pub(crate) fn allows_name(&self, name: &[u8]) -> bool {
-        let mut layers = self.stack.layers().iter();
-        layers.all(|layer| layer.repeated || layer.filter.allows_name(name))
+        self.names.allow(name)
     }
 
     /// Whether it has been found out, in the shortest way there is, that all layers allow `deed`. `find` gives the object's path as seen from a root, if the

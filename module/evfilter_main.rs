@@ -13,6 +13,7 @@ mod event;
 mod ffi;
 mod filter;
 mod hooks;
+mod names;
 mod object;
 mod symbol;
 mod task;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! A filter: a verified policy, loaded and not yet (or already many times) pushed.
 
+use filters::by_name::Names;
 use filters::by_number::{self, Places};
 use filters::by_path::{ByPath, Question};
 use filters::event::Event;
@@ -126,10 +127,10 @@ impl Filter {
         self.compiled.program(event)
     }
 
-    /// Whether it lets this name pass, as far as that can be said by the name alone.
+    /// The names that it allows whatever else the record says, if there are such.
     #[inline]
-    pub(crate) fn allows_name(&self, name: &[u8]) -> bool {
-        self.compiled.allows_name(name)
+    pub(crate) fn names(&self) -> Option<Names<'_>> {
+        self.compiled.names()
     }
 
     /// What can be said about objects by their path alone, and what is to be asked of that.

@@ -79,7 +79,7 @@ const NAMED: [&str; 9] = [
     "evfilter/paths-10",
 ];
 /// Settings that are timed while they are put into force.
-const SETUP: [&str; 13] = [
+const SETUP: [&str; 15] = [
     "seccomp/numbers",
     "libseccomp/numbers",
     "landlock/10",
@@ -87,6 +87,8 @@ const SETUP: [&str; 13] = [
     "landlock/10000",
     "evfilter/numbers",
     "evfilter-text/numbers",
+    "evfilter/name-10/x16",
+    "evfilter/name-10/x64",
     "evfilter/name-10000",
     "evfilter/grants-10",
     "evfilter/grants-1000",

@@ -48,6 +48,19 @@ pub const MAX_IMAGE_BYTES: usize = 4 << 20;
 /// Largest errno: `MAX_ERRNO` of `include/linux/err.h`. A larger value in a verdict is cut to it, as in seccomp.
 pub const MAX_ERRNO: u32 = 4095;
 
+/// States of a product of automata, at most.
+pub const MAX_MERGED_STATES: usize = 4096;
+
+/// Edges of a product, at most.
+pub const MAX_MERGED_EDGES: usize = 16384;
+
+/// Cells of a product's table, at most: each state takes one and each edge, and some stay free.
+pub const MAX_MERGED_CELLS: usize = 32768;
+
+/// What making products costs at most whenever a layer is pushed, in units of some hundred machine instructions: finding one edge, or looking through an eighth of
+/// a row.
+pub const MAX_MERGE_WORK: u32 = 1 << 17;
+
 const _: () = {
     // Offsets inside an image are u32.
     assert!(MAX_IMAGE_BYTES <= u32::MAX as usize);

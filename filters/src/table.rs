@@ -37,6 +37,9 @@
 use crate::image::word;
 
 mod check;
+mod step;
+
+pub(crate) use step::{Bytes, Place};
 
 /// Bytes of the header.
 pub const HEADER_BYTES: usize = 16;

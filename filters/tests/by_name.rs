@@ -64,7 +64,10 @@ fn what_a_name_decides_is_decided_whatever_the_record_says() {
         assert!(by_name.is_some() || !alone, "{rules}");
         for name in NAMES {
             let says = by_name.is_some_and(|by_name| {
-                by_name.allows(by_name.table(&program).expect("its table"), name.as_bytes())
+                by_name
+                    .names(&program)
+                    .expect("its table")
+                    .allow(name.as_bytes())
             });
             allowed += usize::from(says);
             for origin in [0, 1] {

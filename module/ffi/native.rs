@@ -4,14 +4,13 @@
 use core::mem::MaybeUninit;
 use core::ptr::{self, NonNull};
 
-use filters::by_name::ByName;
+use filters::by_name::{ByName, Names};
 use filters::by_path::{ByPath, Question};
 use filters::event::Event;
 use filters::native::{self, Frame, Insn64, Takes, Workspace};
 use filters::policy::Policy;
 use filters::program::Program;
 use filters::record::Record;
-use filters::table::Table;
 use kernel::bindings;
 use kernel::prelude::*;
 
@@ -123,8 +122,8 @@ pub(crate) struct Compiled {
     /// INVARIANT: By event number, what `policy` has. They borrow from it and from its image, which both have their place in memory for as long as this exists, and
     /// are freed after them.
     programs: [Option<Program<'static>>; Event::COUNT],
-    /// What is decided by a name alone, and by which of the tables, which lie in the image too.
-    by_name: Option<(ByName, Table<'static>)>,
+    /// The names that are allowed by a table alone, which lies in the image too.
+    names: Option<Names<'static>>,
     /// By event number: what is decided by paths alone, and what is asked, which lies in the image too.
     by_path: [Option<(KBox<ByPath>, Question<'static>)>; Event::COUNT],
     policy: KBox<Policy<KVVec<u8>>>,
@@ -147,7 +146,7 @@ impl Compiled {
         Ok(Compiled {
             natives: [const { None }; Event::COUNT],
             programs,
-            by_name: None,
+            names: None,
             by_path: [const { None }; Event::COUNT],
             policy,
         })
@@ -160,14 +159,11 @@ impl Compiled {
     /// `ENOMEM`, if not even the interpreter can serve.
     pub(crate) fn new(policy: Policy<KVVec<u8>>) -> Result<Compiled> {
         let mut compiled = Compiled::interpreted(policy)?;
-        compiled.by_name = compiled
+        compiled.names = compiled
             .programs
             .get(Event::VfsGetname.number() as usize)
             .and_then(Option::as_ref)
-            .and_then(|program| {
-                let by_name = ByName::of(program)?;
-                Some((by_name, by_name.table(program)?))
-            });
+            .and_then(|program| ByName::of(program)?.names(program));
         for (program, by_path) in compiled.programs.iter().zip(&mut compiled.by_path) {
             let Some(program) = program else {
                 continue;
@@ -196,13 +192,10 @@ impl Compiled {
         &self.policy
     }
 
-    /// Whether the program for names, if there is one, allows this one whatever else the record says. "No" may mean that it depends on more.
+    /// The names that the program for them allows whatever else the record says, if there are such and it is not only interpreted.
     #[inline]
-    pub(crate) fn allows_name(&self, name: &[u8]) -> bool {
-        match &self.by_name {
-            Some((by_name, table)) => by_name.allows(*table, name),
-            None => self.program(Event::VfsGetname).is_none(),
-        }
+    pub(crate) fn names(&self) -> Option<Names<'_>> {
+        self.names
     }
 
     /// What can be said about objects by their path alone, and what is to be asked of that.

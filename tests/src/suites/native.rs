@@ -3,6 +3,7 @@
 
 mod equal;
 mod info;
+mod names;
 mod random;
 mod shipped;
 mod stack;
@@ -20,6 +21,7 @@ pub(super) fn tests() -> Vec<Test> {
         random::tests(),
         shipped::tests(),
         equal::tests(),
+        names::tests(),
         stack::tests(),
         storms::tests(),
     ]
