@@ -109,8 +109,9 @@ impl<'w> Layout<'w> {
                 self.spots.see(fallback)?;
                 let index = self.chains;
                 self.chains = index.checked_add(1)?;
-                // The states of each link were compared.
-                (u32::try_from(index).ok()?, MAX_LITERAL)
+                // Each link's state was compared with the fallback.
+                let work = edges.count().checked_add(MAX_LITERAL)?;
+                (u32::try_from(index).ok()?, work)
             }
             Shape::Branch | Shape::Skip { .. } => {
                 self.spots.see(self.graph.default(state))?;
