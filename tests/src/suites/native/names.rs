@@ -103,7 +103,7 @@ fn engine(images: &[Vec<u8>], name: &[u8]) -> Option<i32> {
     let record = Record::new(Event::VfsGetname, &words, &strings).expect("a record");
     let verdict = stack.evaluate(&record).verdict;
     match verdict.action() {
-        Action::Errno => Some(i32::from(verdict.errno_value() as u16)),
+        Action::Errno => Some(i32::from(verdict.errno_value())),
         _ => {
             assert_eq!(verdict, Verdict::ALLOW);
             None
