@@ -16,7 +16,8 @@ use kernel::sync::Arc;
 
 use crate::ffi::{native_workspace, DomainRef, ModulePin, Native, Root};
 use crate::filter::{Filter, FilterLayer};
-use crate::names::Names;
+use crate::paths::Paths;
+use crate::walks::{Merging, Walks, What};
 
 /// See the module's documentation.
 #[repr(C)]
@@ -35,7 +36,9 @@ pub(crate) struct Domain {
     /// The programs for system calls of all layers as one, which says whether all of them allow a call. Without it, or if it says no, layer after layer is asked.
     merged: Option<Native>,
     /// What says of a name whether all layers allow it. If it says no, layer after layer is asked.
-    names: Names,
+    names: Walks,
+    /// By event number: the same for what happens to objects with a path, if several layers judge it.
+    paths: [Option<Arc<Paths>>; Event::COUNT],
     /// Takes the place of this domain when the task's next exec has succeeded. It has all layers that this one has.
     at_exec: Option<DomainRef>,
     /// While a task has a domain the module must stay: its mark would lead into freed text.
@@ -114,7 +117,8 @@ impl Domain {
             reads_words: [0; Event::COUNT],
             only: [u8::MAX; Event::COUNT],
             merged: None,
-            names: Names::new(),
+            names: Walks::new(),
+            paths: [const { None }; Event::COUNT],
             at_exec: None,
             _pin: ModulePin::new(),
         }? Error))?;
@@ -156,6 +160,7 @@ impl Domain {
         self.asks_for_caller = other.asks_for_caller;
         self.reads_words = other.reads_words;
         self.names = other.names.copy()?;
+        self.paths = other.paths.clone();
         for layer in other.stack.layers() {
             let mut layer = layer.clone();
             layer.repeated |= newer.is_some_and(|(filter, root)| layer.decides_as(filter, root));
@@ -171,11 +176,7 @@ impl Domain {
         if filter.policy().scopes() != Scopes::NONE {
             self.events |= SCOPES;
         }
-        // A policy that is among the layers already, whatever root it looks from there, allows no other names.
-        let mut held = self.stack.layers().iter();
-        if !held.any(|layer| layer.decides_as(filter, &layer.root)) {
-            self.names.push(filter)?;
-        }
+        self.walk(filter, &root)?;
         let layer = FilterLayer {
             repeated: false,
             filter: filter.clone(),
@@ -193,6 +194,43 @@ impl Domain {
             *words |= filter.policy().reads_words(event);
         }
         by_number::narrow(&mut self.by_number, filter.by_number());
+        Ok(())
+    }
+
+    /// Adds to the walks what `filter` allows, which is going to be the newest layer.
+    fn walk(&mut self, filter: &Arc<Filter>, root: &Root) -> Result {
+        let mut merging = Merging::new();
+        let layers = self.stack.layers();
+        // A policy that is among the layers already, whatever root it looks from there, allows no other names.
+        let is_known = layers
+            .iter()
+            .any(|layer| layer.decides_as(filter, &layer.root));
+        if !is_known && filter.program(Event::VfsGetname).is_some() {
+            self.names.push(filter, What::Names, &mut merging)?;
+        }
+        // Nor other paths, from the same root.
+        if layers.iter().any(|layer| layer.decides_as(filter, root)) {
+            return Ok(());
+        }
+        for (event, paths) in Event::ALL.into_iter().zip(&mut self.paths) {
+            if event.schema().reachable.is_none() || filter.program(event).is_none() {
+                continue;
+            }
+            let judges =
+                |layer: &&FilterLayer| !layer.repeated && layer.filter.program(event).is_some();
+            let Some(first) = layers.iter().find(judges) else {
+                continue;
+            };
+            let all = if !first.root.is(root) {
+                Paths::none()
+            } else if let Some(paths) = paths {
+                paths.with(event, filter, &mut merging)?
+            } else {
+                let one = Paths::all()?.with(event, &first.filter, &mut merging)?;
+                one.with(event, filter, &mut merging)?
+            };
+            *paths = Some(Arc::new(all, GFP_KERNEL_ACCOUNT)?);
+        }
         Ok(())
     }
 
@@ -240,7 +278,7 @@ impl Domain {
     /// Whether it has been found out, in the shortest way there is, that all layers let this name pass.
     #[inline]
     pub(crate) fn allows_name(&self, name: &[u8]) -> bool {
-        self.names.allow(name)
+        self.names.allow(What::Names, name)
     }
 
     /// Whether it has been found out, in the shortest way there is, that all layers allow `deed`. `find` gives the object's path as seen from a root, if the
@@ -270,22 +308,15 @@ impl Domain {
         deed: Deed,
         find: impl FnOnce(&Root) -> Option<&'p [u8]>,
     ) -> Option<bool> {
-        let layers = self.stack.layers().iter();
-        let asked = layers.filter(|layer| !layer.repeated && layer.filter.program(event).is_some());
-        let Some(first) = asked.clone().next() else {
-            return Some(true);
-        };
-        let of_use = |layer: &FilterLayer| {
-            let by_path = layer.filter.by_path(event);
-            layer.root.is(&first.root)
-                && by_path.is_some_and(|(by_path, _)| by_path.allows_some(deed))
-        };
-        asked.clone().all(of_use).then_some(())?;
-        let path = find(&first.root)?;
-        let mut by_path = asked.map(|layer| layer.filter.by_path(event));
-        Some(by_path.all(|by_path| {
-            by_path.is_some_and(|(by_path, question)| by_path.allows(question, deed, path))
-        }))
+        let walks = self
+            .paths
+            .get(event.number() as usize)?
+            .as_ref()?
+            .of(deed)?;
+        // All that judge look from the same place.
+        let mut layers = self.stack.layers().iter().rev();
+        let judging = layers.find(|layer| layer.filter.program(event).is_some())?;
+        Some(walks.allow(What::Paths(event, deed), find(&judging.root)?))
     }
 
     /// The layer that judges `event`, if it is a single one.

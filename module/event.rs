@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! From an event to a decision: what is the same for every hook.
 
-use filters::by_path;
+use filters::by_path::Deed;
 use filters::event::Event;
 use filters::record::Record;
 use filters::stack::Decision;
@@ -9,8 +9,7 @@ use filters::verdict::Verdict;
 use kernel::sync::rcu;
 
 use crate::domain::Domain;
-use crate::ffi::{self, PathRoom, Pinned, Task};
-use crate::object::Deed;
+use crate::ffi::{self, PathRoom, Pinned, Place, Task};
 
 /// Asks the domain of the calling task, which has the mark.
 ///
@@ -44,14 +43,10 @@ pub(crate) fn is_name_allowed(name: &[u8]) -> bool {
 
 /// The same for what happens to an object, which has no flags.
 #[inline]
-pub(crate) fn is_path_allowed(deed: &Deed<'_>) -> bool {
-    let Some(known) = by_path::Deed::new(deed.action, deed.access) else {
-        return false;
-    };
+pub(crate) fn is_path_allowed(event: Event, deed: Deed, place: &Place<'_>) -> bool {
     PathRoom::with(|pinned, room| {
-        ffi::own_domain(pinned).is_some_and(|domain| {
-            domain.allows_path(deed.event, known, |root| room.find(&deed.place, root))
-        })
+        ffi::own_domain(pinned)
+            .is_some_and(|domain| domain.allows_path(event, deed, |root| room.find(place, root)))
     })
 }
 

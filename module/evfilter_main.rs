@@ -13,10 +13,11 @@ mod event;
 mod ffi;
 mod filter;
 mod hooks;
-mod names;
 mod object;
+mod paths;
 mod symbol;
 mod task;
+mod walks;
 
 use kernel::prelude::*;
 

@@ -22,6 +22,7 @@ use kernel::uaccess::{UserPtr, UserSlice};
 
 use crate::attach::{self, Need};
 use crate::ffi::{Compiled, Native, Root};
+use crate::walks::What;
 
 /// A loaded filter. Never changes; who holds a reference may judge by it.
 pub(crate) struct Filter {
@@ -127,10 +128,16 @@ impl Filter {
         self.compiled.program(event)
     }
 
-    /// The names that it allows whatever else the record says, if there are such.
+    /// The strings by which it allows something whatever else the record says, if there are such.
     #[inline]
-    pub(crate) fn names(&self) -> Option<Names<'_>> {
-        self.compiled.names()
+    pub(crate) fn strings(&self, what: What) -> Option<Names<'_>> {
+        match what {
+            What::Names => self.compiled.names(),
+            What::Paths(event, deed) => {
+                let (by_path, question) = self.by_path(event)?;
+                by_path.paths(question, deed)
+            }
+        }
     }
 
     /// What can be said about objects by their path alone, and what is to be asked of that.

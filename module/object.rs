@@ -7,6 +7,7 @@
 
 use core::cell::{Cell, RefCell};
 
+use filters::by_path;
 use filters::event::Event;
 use filters::object::{action, flag};
 use filters::record::{Object, Record, View};
@@ -98,7 +99,8 @@ pub(crate) fn layout_agrees() -> bool {
 
 /// Judges what is about to happen, for the caller, which has the mark, and carries the verdict out.
 pub(crate) fn judge(deed: &Deed<'_>) -> Result<(), Stop> {
-    if deed.flags == 0 && event::is_path_allowed(deed) {
+    let known = by_path::Deed::new(deed.action, deed.access).filter(|_| deed.flags == 0);
+    if known.is_some_and(|known| event::is_path_allowed(deed.event, known, &deed.place)) {
         return Ok(());
     }
     judge_at_length(deed)

@@ -10,8 +10,8 @@ use crate::programs;
 use crate::stage::{self, FILE, FORBIDDEN, PROGRAM, RENAMED};
 use crate::sys::{self, address, call, checked, number};
 
-/// How often a process or thread is made in one process that measures.
-const TIMES: u64 = 50;
+/// How often a process or thread is made, at most.
+const TIMES: u64 = 1000;
 
 /// One thing that a program does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,18 +69,6 @@ impl Deed {
             .chain(programs::names().map(Self::Program))
             .chain([Self::Setup, Self::Memory])
             .find(|deed| deed.to_string() == name)
-    }
-
-    /// In how many processes the deeds are measured that make processes or threads.
-    pub(crate) const PROCESSES: usize = 3;
-
-    /// In how many processes it is measured; the smallest figure counts. What is left from whoever ran before differs from one process to the next (cached
-    /// stacks, page tables), and in a few of them every single fork is dearer.
-    pub(crate) const fn processes(self) -> usize {
-        match self {
-            Self::Fork | Self::Vfork | Self::Exec | Self::Thread => Self::PROCESSES,
-            _ => 1,
-        }
     }
 
     /// Measures it, in instructions of one.

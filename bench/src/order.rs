@@ -44,14 +44,8 @@ impl Work {
             let wanted = |deed: &&String| kind(deed) == (pass, apart);
             self.deeds.iter().filter(wanted).cloned().collect()
         };
-        let once = of(false);
-        let repeated = |round: usize| -> Vec<String> {
-            let again =
-                |deed: &&String| Deed::parse(deed).is_some_and(|deed| deed.processes() > round);
-            once.iter().filter(again).cloned().collect()
-        };
-        let runs = std::iter::once(of(true)).chain((0..Deed::PROCESSES).map(repeated));
-        runs.filter(|deeds| !deeds.is_empty()).collect()
+        let runs = [of(true), of(false)];
+        runs.into_iter().filter(|deeds| !deeds.is_empty()).collect()
     }
 }
 

@@ -65,11 +65,8 @@ impl ByName {
 
     /// The names themselves; `program` is what this was made from.
     pub fn names<'a>(&self, program: &Program<'a>) -> Option<Names<'a>> {
-        Some(Names {
-            field: self.field,
-            table: program.table(self.table)?,
-            allowed: self.allowed,
-        })
+        let table = program.table(self.table)?;
+        Some(Names::new(self.field, table, self.allowed, !(VALUES - 1)))
     }
 }
 
@@ -80,9 +77,22 @@ pub struct Names<'a> {
     table: Table<'a>,
     /// Bit by value.
     allowed: u64,
+    /// Bits of a value that must be zero; above them it may be anything.
+    beyond: u32,
 }
 
 impl<'a> Names<'a> {
+    /// The strings in field `field` to which `table` gives one of 64 values that are `allowed`, bit by value. Bits of the value that are in `beyond` must be zero;
+    /// others above the sixth count for nothing.
+    pub(crate) const fn new(field: usize, table: Table<'a>, allowed: u64, beyond: u32) -> Self {
+        Names {
+            field,
+            table,
+            allowed,
+            beyond,
+        }
+    }
+
     /// The string field that is walked.
     #[inline]
     pub const fn field(&self) -> usize {
@@ -97,8 +107,9 @@ impl<'a> Names<'a> {
 
     #[inline]
     fn has(&self, value: Option<u32>) -> bool {
-        let bit = value.and_then(|value| self.allowed.checked_shr(value));
-        bit.is_some_and(|bit| bit & 1 != 0)
+        value.is_some_and(|value| {
+            value & self.beyond == 0 && self.allowed >> (value & (VALUES - 1)) & 1 != 0
+        })
     }
 
     /// The state of the automaton that `place` is. What all strings have in common that go on from a sink makes it one of two.

@@ -6,6 +6,7 @@
 //! shares with all others is that the object exists, is one that a name leads to, and has no flags. What is kept is where that comes to "allow": then the
 //! question alone decides, and neither is a record gathered nor the program run.
 
+use crate::by_name::Names;
 use crate::insn::{Insn, EXTENSION, JMP, SMATCH};
 use crate::object::{access, action, offset};
 use crate::partial::{self, Bits, Known};
@@ -17,6 +18,9 @@ use crate::vm;
 /// Number of actions, and of different accesses to an object that is opened.
 const ACTIONS: usize = action::NAMES.len();
 const ACCESSES: usize = 1 << access::NAMES.len();
+
+/// The string field that is the path.
+const PATH: usize = 0;
 
 /// Answers that are kept: from 0 up to this one.
 const ANSWERS: u32 = u64::BITS;
@@ -45,6 +49,20 @@ impl Deed {
             _ => return None,
         };
         Some(Deed(index))
+    }
+
+    /// How many there are.
+    pub const COUNT: usize = ACCESSES + ACTIONS;
+
+    /// All of them, in the order of their numbers; the commonest come early.
+    pub fn each() -> impl Iterator<Item = Deed> {
+        (0..Deed::COUNT).map(Deed)
+    }
+
+    /// Its number, less than [`Deed::COUNT`].
+    #[inline]
+    pub const fn number(self) -> usize {
+        self.0
     }
 
     /// All deeds, with action and access.
@@ -89,7 +107,7 @@ pub struct ByPath {
     /// Bits of an answer that must be zero for it to be one of those that are kept; the bits above them count for nothing.
     beyond: u32,
     /// By deed, bit by answer.
-    allowed: [u64; ACCESSES + ACTIONS],
+    allowed: [u64; Deed::COUNT],
 }
 
 impl ByPath {
@@ -103,7 +121,7 @@ impl ByPath {
         let mut by_path = ByPath {
             question,
             beyond: known & !(ANSWERS - 1),
-            allowed: [0; ACCESSES + ACTIONS],
+            allowed: [0; Deed::COUNT],
         };
         let mut steps = STEPS;
         for (allowed, (action, access)) in by_path.allowed.iter_mut().zip(Deed::all()) {
@@ -139,6 +157,23 @@ impl ByPath {
         Some(Question::Jump(self.question.code, constant))
     }
 
+    /// Whether both deeds are allowed by the same paths.
+    pub fn allows_alike(&self, one: Deed, other: Deed) -> bool {
+        self.allowed.get(one.0) == self.allowed.get(other.0)
+    }
+
+    /// The paths by which `deed` is allowed, as a set that can be multiplied with others of its kind; `None` if there are none, or if the program compares and
+    /// does not walk. `question` is that of [`ByPath::question`].
+    pub fn paths<'a>(&self, question: &Question<'a>, deed: Deed) -> Option<Names<'a>> {
+        let allowed = *self.allowed.get(deed.0)?;
+        match question {
+            Question::Walk(table) if allowed != 0 => {
+                Some(Names::new(PATH, *table, allowed, self.beyond))
+            }
+            _ => None,
+        }
+    }
+
     /// Whether there is any path by which the deed is allowed.
     #[inline]
     pub fn allows_some(&self, deed: Deed) -> bool {
@@ -162,7 +197,7 @@ impl ByPath {
 /// Whether it asks something of the first string, the path.
 fn asks_for_path(insn: Insn) -> bool {
     let asks = insn.code == SMATCH || insn.code & EXTENSION != 0 && insn.code & 0x07 == JMP;
-    asks && insn.field() == 0
+    asks && insn.field() == PATH
 }
 
 /// The answers that there are to the question, bit by answer, and which bits of them are known.

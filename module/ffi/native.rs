@@ -125,7 +125,7 @@ pub(crate) struct Compiled {
     /// The names that are allowed by a table alone, which lies in the image too.
     names: Option<Names<'static>>,
     /// By event number: what is decided by paths alone, and what is asked, which lies in the image too.
-    by_path: [Option<(KBox<ByPath>, Question<'static>)>; Event::COUNT],
+    by_path: [Option<KBox<(ByPath, Question<'static>)>>; Event::COUNT],
     policy: KBox<Policy<KVVec<u8>>>,
 }
 
@@ -172,7 +172,7 @@ impl Compiled {
             if let Some((found, question)) =
                 found.and_then(|found| found.question(program).map(|question| (found, question)))
             {
-                *by_path = Some((KBox::new(found, GFP_KERNEL_ACCOUNT)?, question));
+                *by_path = Some(KBox::new((found, question), GFP_KERNEL_ACCOUNT)?);
             }
         }
         // Without room to work in, the interpreter serves.
@@ -201,8 +201,8 @@ impl Compiled {
     /// What can be said about objects by their path alone, and what is to be asked of that.
     #[inline]
     pub(crate) fn by_path(&self, event: Event) -> Option<(&ByPath, &Question<'_>)> {
-        let by_path = self.by_path.get(event.number() as usize)?.as_ref();
-        by_path.map(|(by_path, question)| (&**by_path, question))
+        let (by_path, question) = self.by_path.get(event.number() as usize)?.as_deref()?;
+        Some((by_path, question))
     }
 
     /// The program for `event`, and its machine code.

@@ -32,11 +32,7 @@ impl<B: Deref<Target = [u8]>> Merged<B> {
 
     /// The names, to be multiplied with those of another program.
     pub fn names(&self) -> Names<'_> {
-        Names {
-            field: self.field,
-            table: Table::view(&self.bytes),
-            allowed: 1 << ALLOWED,
-        }
+        Names::new(self.field, Table::view(&self.bytes), 1 << ALLOWED, !ALLOWED)
     }
 
     /// The table.

@@ -4,6 +4,7 @@
 mod equal;
 mod info;
 mod names;
+mod paths;
 mod random;
 mod shipped;
 mod stack;
@@ -22,6 +23,7 @@ pub(super) fn tests() -> Vec<Test> {
         shipped::tests(),
         equal::tests(),
         names::tests(),
+        paths::tests(),
         stack::tests(),
         storms::tests(),
     ]

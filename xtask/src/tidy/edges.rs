@@ -21,7 +21,7 @@ const CRATES: [(&str, &[&str]); 9] = [
 ];
 
 /// The parts of the module, by how far they are from the root: an arrow leads to a higher number.
-const RANKS: [(&str, u32); 17] = [
+const RANKS: [(&str, u32); 18] = [
     ("evfilter_main", 0),
     ("hooks", 1),
     ("control", 2),
@@ -35,7 +35,8 @@ const RANKS: [(&str, u32); 17] = [
     ("attach", LEAVES),
     ("domain", LEAVES),
     ("filter", LEAVES),
-    ("names", LEAVES),
+    ("walks", LEAVES),
+    ("paths", LEAVES),
     ("symbol", LEAVES),
     ("ffi", LEAVES),
     ("limits", 5),
