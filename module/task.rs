@@ -6,6 +6,7 @@ use kernel::prelude::*;
 use kernel::sync::{rcu, Arc};
 
 use filters::scope::Scopes;
+use uapi::argument::Whom;
 
 use crate::domain::Domain;
 use crate::ffi::{self, DomainRef, Root, Sock, Task};
@@ -21,17 +22,6 @@ pub(crate) fn layers(task: Task) -> usize {
 pub(crate) fn native_layers(task: Task) -> usize {
     let rcu = rcu::read_lock();
     ffi::domain_of(task, &rcu).map_or(0, Domain::native_layers)
-}
-
-/// Whom a filter is pushed on, and when.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Whom {
-    /// The calling thread.
-    Caller,
-    /// All threads of its process, or none.
-    AllThreads,
-    /// The calling thread, when its next exec has succeeded.
-    CallerAtExec,
 }
 
 /// Why a filter was not pushed. Nothing has changed then.

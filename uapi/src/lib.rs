@@ -4,6 +4,7 @@
 //! Three things cross this line: the numbers by which the module is reached (a `prctl` option and three ioctls),
 //! the argument structs of those ioctls, and the fixed part of each event's record. Every struct has a C layout
 //! with no padding, and its size is asserted here, so that both sides of the line are built from the same facts.
+//! How the module reads those structs is here, too ([`argument`]), so that it can be tested on the host.
 //!
 //! # Versions
 //!
@@ -15,5 +16,6 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+pub mod argument;
 pub mod control;
 pub mod record;
