@@ -11,8 +11,6 @@
 
 mod native {
     mod agreement;
-    mod judge;
-    mod machine;
     #[cfg(feature = "lang")]
     mod policies;
     mod programs;

@@ -13,8 +13,8 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use super::judge::{assert_agreement, expected_of_all, program, Code};
 use super::programs::{self, Form, Thing};
+use oracle::lowered::{assert_agreement, expected_of_all, program, Code};
 
 fn verified(draft: &Draft) -> Policy<Vec<u8>> {
     image::verify(image::encode(std::slice::from_ref(draft))).expect("a sound program")

@@ -14,8 +14,8 @@ use filters::record::Record;
 use filters::vm;
 use oracle::image::{self, Draft};
 
-use super::judge::{assert_agreement, Code};
 use super::programs::Thing;
+use oracle::lowered::{assert_agreement, Code};
 
 /// Pseudo-random numbers: `splitmix64` by Sebastiano Vigna, <https://prng.di.unimi.it/splitmix64.c>.
 struct Random(u64);

@@ -7,8 +7,8 @@ use filters::native::Takes;
 use oracle::generate::OwnedRecord;
 use oracle::image::{self, Draft};
 
-use super::judge::{assert_agreement, program, Code};
 use super::programs::{row, Form};
+use oracle::lowered::{assert_agreement, program, Code};
 
 const ALLOW: u32 = 0x7fff_0000;
 const REFUSE: u32 = 0x0005_0001;

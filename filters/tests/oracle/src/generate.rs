@@ -128,64 +128,101 @@ pub fn record() -> impl Strategy<Value = OwnedRecord> {
     event().prop_flat_map(record_of)
 }
 
+/// What a node of an automaton is made from; whatever it holds, the node is sound.
+#[derive(Clone, Debug)]
+pub struct NodeSeed {
+    /// Which kind of node.
+    pub kind: u8,
+    /// The result there.
+    pub value: u32,
+    /// Where it leads.
+    pub targets: [u32; 2],
+    /// The literal of a chain: eight bytes at most count, and none that are 0.
+    pub literal: Vec<u8>,
+    /// Bytes with an edge of their own, and where that leads.
+    pub edges: Vec<(u8, u32)>,
+    /// The stops of a skip.
+    pub stops: [u8; 2],
+    /// The mark of a skip.
+    pub mark: u8,
+}
+
+/// The sound automaton that is made of these seeds, of which there is at least one.
+pub fn automaton_of(start: u32, seeds: &[NodeSeed]) -> Automaton {
+    let count = seeds.len() as u32;
+    // What a chain falls back to is none; the last node never is one.
+    let is_chain = |index: u32| seeds[index as usize].kind == 1 && index + 1 < count;
+    let wide: Vec<u32> = (0..count).filter(|&index| !is_chain(index)).collect();
+    let node = |(index, seed): (usize, &NodeSeed)| {
+        let [one, other] = seed.targets;
+        let edges: BTreeMap<u8, u32> = seed
+            .edges
+            .iter()
+            .map(|&(byte, target)| (byte, target % count))
+            .collect();
+        let edges = edges.into_iter().collect();
+        let literal: Vec<u8> = seed
+            .literal
+            .iter()
+            .copied()
+            .filter(|byte| *byte != 0)
+            .take(8)
+            .collect();
+        match seed.kind {
+            1 if is_chain(index as u32) && !literal.is_empty() => Node::Chain {
+                literal,
+                fallback: wide[one as usize % wide.len()],
+                next: other % count,
+            },
+            2 => Node::Branch {
+                value: seed.value,
+                edges,
+                default: one % count,
+            },
+            3 => Node::Skip {
+                value: seed.value,
+                stops: seed.stops,
+                mark: seed.mark,
+                edges,
+            },
+            _ => Node::Sink { value: seed.value },
+        }
+    };
+    Automaton {
+        start: start % count,
+        nodes: seeds.iter().enumerate().map(node).collect(),
+    }
+}
+
 /// A sound automaton.
 pub fn automaton() -> impl Strategy<Value = Automaton> {
     let value = prop_oneof![0u32..4, Just(0x0005_0001), Just(0x7fff_0000), any::<u32>()];
     let byte = || select(&b"ab/l\x00\xfc\xff"[..]);
-    let node = (
+    let seed = (
         0u8..4,
         value,
         any::<[u32; 2]>(),
         vec(select(&b"ab/l\xfc"[..]), 1..9),
         vec((byte(), any::<u32>()), 0..6),
-        (byte(), byte(), byte()),
+        [byte(), byte()],
+        byte(),
     );
-    (any::<u32>(), vec(node, 1..9)).prop_map(|(start, seeds)| {
-        let count = seeds.len() as u32;
-        // What a chain falls back to is none; the last node never is one.
-        let wide: Vec<u32> = (0..count)
-            .filter(|&index| seeds[index as usize].0 != 1 || index + 1 == count)
-            .collect();
-        let nodes = seeds
-            .iter()
-            .enumerate()
-            .map(|(index, seed)| {
-                let (kind, value, [one, other], literal, edges, (first, second, mark)) = seed;
-                let edges: BTreeMap<u8, u32> = edges
-                    .iter()
-                    .map(|&(byte, target)| (byte, target % count))
-                    .collect();
-                let edges = edges.into_iter().collect();
-                match kind {
-                    1 if !wide.contains(&(index as u32)) => Node::Chain {
-                        literal: literal.clone(),
-                        fallback: wide[*one as usize % wide.len()],
-                        next: other % count,
-                    },
-                    2 => Node::Branch {
-                        value: *value,
-                        edges,
-                        default: one % count,
-                    },
-                    3 => Node::Skip {
-                        value: *value,
-                        stops: [*first, *second],
-                        mark: *mark,
-                        edges,
-                    },
-                    _ => Node::Sink { value: *value },
-                }
-            })
-            .collect();
-        Automaton {
-            start: start % count,
-            nodes,
-        }
-    })
+    let seed = seed.prop_map(
+        |(kind, value, targets, literal, edges, stops, mark)| NodeSeed {
+            kind,
+            value,
+            targets,
+            literal,
+            edges,
+            stops,
+            mark,
+        },
+    );
+    (any::<u32>(), vec(seed, 1..9)).prop_map(|(start, seeds)| automaton_of(start, &seeds))
 }
 
-/// What an instruction is made from; jump distances are cut to what follows it.
-type Seed = (u8, u8, u8, u32);
+/// What an instruction is made from: which one, jump distances, which are cut to what follows it, and the operand.
+pub type Seed = (u8, u8, u8, u32);
 
 fn seeds(longest: usize) -> impl Strategy<Value = Vec<Seed>> {
     vec((any::<u8>(), 0u8..8, 0u8..8, number()), 0..longest)
@@ -231,6 +268,8 @@ struct Bounds {
     /// Only what seccomp accepts.
     classic: bool,
     record_bytes: u32,
+    /// String fields of the record.
+    fields: u32,
     strings: u32,
     tables: u32,
 }
@@ -255,9 +294,11 @@ fn sound(seed: Seed, after: usize, bounds: &Bounds) -> Insn {
         0x34 => k.max(1),
         0x64 | 0x74 => k % 32,
         0x05 => (k % 8).min(after as u32 - 1),
-        0x100 => k % bounds.tables,
+        0x100 => Insn::string_operand(((k >> 16) % bounds.fields) as u8, k % bounds.tables),
         0x101 => k % 2,
-        0x105..=0x145 => k % bounds.strings,
+        0x105..=0x145 => {
+            Insn::string_operand(((k >> 16) % bounds.fields) as u8, k % bounds.strings)
+        }
         _ => k,
     };
     Insn {
@@ -291,6 +332,7 @@ pub fn classic_program(longest: usize) -> impl Strategy<Value = Vec<Insn>> {
     let bounds = Bounds {
         classic: true,
         record_bytes: 64,
+        fields: 0,
         strings: 0,
         tables: 0,
     };
@@ -332,46 +374,71 @@ pub fn classic_attempt() -> impl Strategy<Value = Vec<Insn>> {
     })
 }
 
+/// What a sound program is made from.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Its instructions.
+    pub seeds: Vec<Seed>,
+    /// Whether it returns what it has computed where no instruction returns earlier.
+    pub computed: bool,
+    /// Constant verdicts, at least one, that the event can carry out.
+    pub verdicts: Vec<u32>,
+    /// String constants of at most `MAX_NEEDLE_BYTES`; at least one, if the event has strings.
+    pub strings: Vec<Vec<u8>>,
+    /// Tables; at least one, if the event has strings.
+    pub tables: Vec<Automaton>,
+}
+
+impl Plan {
+    /// The program for `event`.
+    pub fn draft(&self, event: Event) -> Draft {
+        let schema = event.schema();
+        let has_strings = schema.strings > 0;
+        let bounds = Bounds {
+            classic: false,
+            record_bytes: schema.record_bytes,
+            fields: schema.strings.into(),
+            strings: if has_strings {
+                self.strings.len() as u32
+            } else {
+                0
+            },
+            tables: if has_strings {
+                self.tables.len() as u32
+            } else {
+                0
+            },
+        };
+        Draft {
+            event: event.number(),
+            insns: sound_program(&self.seeds, self.computed, &self.verdicts, &bounds),
+            strings: self.strings.clone(),
+            tables: self.tables.iter().map(Automaton::encode).collect(),
+        }
+    }
+}
+
 /// A sound program for `event`, with string constants and tables if the event has strings.
 pub fn draft_for(event: Event) -> BoxedStrategy<Draft> {
-    let schema = event.schema();
-    let verdicts = vec(constant_verdict(event), 1..5);
-    if schema.strings == 0 {
-        let record_bytes = schema.record_bytes;
-        return (seeds(30), any::<bool>(), verdicts)
-            .prop_map(move |(seeds, computed, verdicts)| {
-                let bounds = Bounds {
-                    classic: false,
-                    record_bytes,
-                    strings: 0,
-                    tables: 0,
-                };
-                Draft::new(
-                    event.number(),
-                    sound_program(&seeds, computed, &verdicts, &bounds),
-                )
-            })
-            .boxed();
-    }
+    let has_strings = event.schema().strings > 0;
+    let some = |range: std::ops::Range<usize>| if has_strings { range } else { 0..1 };
     // Longer ones need a table: `MAX_NEEDLE_BYTES`.
-    let strings = vec(string().prop_filter("a needle", |s| s.len() <= 64), 1..5);
-    let tables = vec(automaton(), 1..3);
-    (seeds(30), any::<bool>(), verdicts, strings, tables)
-        .prop_map(move |(seeds, computed, verdicts, strings, tables)| {
-            let bounds = Bounds {
-                classic: false,
-                record_bytes: schema.record_bytes,
-                strings: strings.len() as u32,
-                tables: tables.len() as u32,
-            };
-            Draft {
-                event: event.number(),
-                insns: sound_program(&seeds, computed, &verdicts, &bounds),
-                strings,
-                tables: tables.iter().map(Automaton::encode).collect(),
-            }
-        })
-        .boxed()
+    let needle = string().prop_filter("a needle", |s| s.len() <= 64);
+    let parts = (
+        seeds(30),
+        any::<bool>(),
+        vec(constant_verdict(event), 1..5),
+        vec(needle, some(1..5)),
+        vec(automaton(), some(1..3)),
+    );
+    let plan = parts.prop_map(|(seeds, computed, verdicts, strings, tables)| Plan {
+        seeds,
+        computed,
+        verdicts,
+        strings,
+        tables,
+    });
+    plan.prop_map(move |plan| plan.draft(event)).boxed()
 }
 
 /// Sound programs for one or more events, each event at most once.

@@ -7,10 +7,11 @@
 
 use filters::native::{Frame, Insn64, Takes};
 use filters::record::Record;
-use oracle::generate::CALLER;
+
+use crate::generate::CALLER;
 
 /// The displacement by which the function for answers is called.
-pub(crate) const CALL: i32 = -0x1234_5678;
+pub const CALL: i32 = -0x1234_5678;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Value {
@@ -42,12 +43,13 @@ fn decode(insn: Insn64) -> Decoded {
 
 /// What a run came to.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Ended {
+pub struct Ended {
     /// What the code returned.
-    pub(crate) raw: u32,
-    /// Instructions executed: conditional jumps, and others.
-    pub(crate) jumps: usize,
-    pub(crate) others: usize,
+    pub raw: u32,
+    /// Conditional jumps executed.
+    pub jumps: usize,
+    /// Other instructions executed.
+    pub others: usize,
 }
 
 struct Machine<'m> {
@@ -166,14 +168,18 @@ impl Machine<'_> {
 }
 
 /// Runs `code`, which takes `takes` and has so many bytes of stack, over the record with these words.
-pub(crate) fn run(
+///
+/// # Panics
+///
+/// Whatever the kernel's verifier would have refused.
+pub fn run(
     code: &[Insn64],
     stack_bytes: u32,
     takes: Takes,
     record: &Record<'_>,
     frame: &Frame<'_>,
 ) -> Ended {
-    assert!(stack_bytes % 4 == 0 && stack_bytes <= 64);
+    assert!(stack_bytes.is_multiple_of(4) && stack_bytes <= 64);
     let mut machine = Machine {
         registers: [None; 11],
         stack: vec![None; stack_bytes as usize / 4],

@@ -10,17 +10,23 @@ use filters::record::Record;
 use filters::verdict::{Action, Verdict};
 use filters::vm;
 
-use super::machine::{self, Ended};
+use crate::machine::{self, Ended};
 
 /// Code, and what it is like.
-pub(crate) struct Code {
-    pub(crate) insns: Vec<Insn64>,
-    pub(crate) shape: Shape,
+pub struct Code {
+    /// The instructions.
+    pub insns: Vec<Insn64>,
+    /// What the engine says of them.
+    pub shape: Shape,
 }
 
 impl Code {
     /// The code of `programs`, which can be lowered.
-    pub(crate) fn of(programs: &[Program<'_>]) -> Code {
+    ///
+    /// # Panics
+    ///
+    /// They cannot be lowered, or not to the length that was said.
+    pub fn of(programs: &[Program<'_>]) -> Code {
         // What another program has left behind does not matter.
         let mut workspace: Box<Workspace> = vec![u64::MAX; 2 * MAX_INSNS]
             .into_boxed_slice()
@@ -37,7 +43,11 @@ impl Code {
     }
 
     /// Runs it over `record`. `program` is one of those that it was made of.
-    pub(crate) fn run(&self, program: &Program<'_>, record: &Record<'_>) -> Ended {
+    ///
+    /// # Panics
+    ///
+    /// The record is one of another event.
+    pub fn run(&self, program: &Program<'_>, record: &Record<'_>) -> Ended {
         let Shape {
             stack_bytes, takes, ..
         } = self.shape;
@@ -47,20 +57,32 @@ impl Code {
 }
 
 /// The program of `policy` for `event`.
-pub(crate) fn program(policy: &Policy<Vec<u8>>, event: Event) -> Program<'_> {
+///
+/// # Panics
+///
+/// There is none.
+pub fn program(policy: &Policy<Vec<u8>>, event: Event) -> Program<'_> {
     policy.program(event).expect("it has one")
 }
 
 /// Asserts that code and interpreter agree about `record`.
+///
+/// # Panics
+///
+/// They do not.
 #[track_caller]
-pub(crate) fn assert_agreement(code: &Code, program: &Program<'_>, record: &Record<'_>) {
+pub fn assert_agreement(code: &Code, program: &Program<'_>, record: &Record<'_>) {
     let expected = vm::run(program, record).verdict;
     let verdict = native::verdict(program.event(), code.run(program, record).raw);
     assert_eq!(verdict, expected, "{record:?}");
 }
 
 /// What several programs come to that are run one after the other: the first verdict that is not "allow", else the last one.
-pub(crate) fn expected_of_all(programs: &[Program<'_>], record: &Record<'_>) -> Verdict {
+///
+/// # Panics
+///
+/// There is no program.
+pub fn expected_of_all(programs: &[Program<'_>], record: &Record<'_>) -> Verdict {
     let mut verdict = None;
     for program in programs {
         let one = vm::run(program, record).verdict;
