@@ -1,32 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
-//! `evf`: check, compile and try policies on this machine, and run programs under them.
-//!
-//! Each verb has a file of its own under `verbs`; here they are only listed and started.
-
-#![deny(unsafe_code)]
-
-mod args;
-mod command;
-mod failure;
-mod image_chain;
-mod layers;
-mod moment;
-mod oci;
-mod output;
-mod process;
-mod verbs;
-mod verdict_text;
+//! `evf`; see the library.
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
-use crate::args::Args;
-
 fn main() -> ExitCode {
-    process::die_of_sigpipe();
-    match verbs::run(Args::parse()) {
-        Ok(status) => status,
-        Err(failure) => failure.report(),
-    }
+    cli::main()
 }

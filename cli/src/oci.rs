@@ -25,12 +25,12 @@ mod text;
 
 use std::fmt;
 
-pub(crate) use selection::Container;
-pub(crate) use text::Options;
+pub use selection::Container;
+pub use text::Options;
 
 /// Why a profile is refused: the place in the JSON, and what is wrong there.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Refusal {
+pub struct Refusal {
     /// `syscalls[12].args[0].op`; empty for the whole.
     path: String,
     reason: String,
@@ -59,7 +59,7 @@ impl fmt::Display for Refusal {
 /// # Errors
 ///
 /// The first fault of the profile, or what this version cannot do.
-pub(crate) fn import(
+pub fn import(
     json: &[u8],
     container: &Container,
     options: &Options<'_>,

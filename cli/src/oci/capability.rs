@@ -71,11 +71,11 @@ const OF_DOCKER: [&str; 14] = [
 
 /// A word of the command line: one capability, or several.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Capabilities(Vec<&'static str>);
+pub struct Capabilities(Vec<&'static str>);
 
 impl Capabilities {
     /// All of `words` together, with the prefix that profiles use.
-    pub(crate) fn union(words: &[Capabilities]) -> BTreeSet<String> {
+    pub fn union(words: &[Capabilities]) -> BTreeSet<String> {
         words
             .iter()
             .flat_map(|word| &word.0)

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 /// A version: 6.12.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Version {
+pub struct Version {
     major: u32,
     minor: u32,
 }

@@ -12,11 +12,11 @@ use super::profile::{Entry, Filter, Profile};
 
 /// What a profile asks about the container that it is for.
 #[derive(Debug)]
-pub(crate) struct Container {
+pub struct Container {
     /// Its capabilities, as `CAP_...`.
-    pub(crate) capabilities: BTreeSet<String>,
+    pub capabilities: BTreeSet<String>,
     /// The kernel that it runs on.
-    pub(crate) kernel: Version,
+    pub kernel: Version,
 }
 
 /// An entry, checked, and whether it counts.

@@ -24,13 +24,13 @@ const INLINE: usize = 6;
 
 /// What the user chose.
 #[derive(Debug)]
-pub(crate) struct Options<'o> {
+pub struct Options<'o> {
     /// The file, as it is named in the text.
-    pub(crate) source: &'o str,
+    pub source: &'o str,
     /// Name of the policy.
-    pub(crate) policy: &'o str,
+    pub policy: &'o str,
     /// Answer calls newer than all that the profile names with ENOSYS, as runc does.
-    pub(crate) enosys: bool,
+    pub enosys: bool,
 }
 
 /// A condition: one of several alternatives, each of which is a list of comparisons that must all hold.
