@@ -15,6 +15,7 @@ mod debian;
 mod demo;
 mod doctor;
 mod exec;
+mod fuzz;
 mod guest;
 mod junit;
 mod kernel;
@@ -41,6 +42,7 @@ use clap::{Parser, Subcommand};
 
 use bench::BenchArgs;
 use cache::Cache;
+use fuzz::FuzzArgs;
 use qemu_test::TestArgs;
 use run::{BootArgs, BuildArgs, RunArgs};
 use tables::TablesArgs;
@@ -109,6 +111,16 @@ enum Verb {
     ///
     /// Example: cargo xtask bench --filter getppid
     Bench(BenchArgs),
+    /// Look for inputs on which a part that takes untrusted ones fails
+    ///
+    /// Each target is a promise about any bytes (`--list`). The committed corpora (fuzz/corpus) are where the search starts; every `cargo xtask check` replays them.
+    /// What is new lies in target/evfilter/fuzz/TARGET/corpus, and `--minimise` takes it over. An input that fails lies in target/evfilter/fuzz/TARGET/artifacts;
+    /// how to see it again is said with it. Closes with "N passed, N failed".
+    ///
+    /// Needs a C++ compiler, for libFuzzer, and no nightly one for Rust.
+    ///
+    /// Example: cargo xtask fuzz image table --seconds 600
+    Fuzz(FuzzArgs),
     /// Check formatting, lints, docs, host tests, the rules of the tree, and the module under W=1 and clippy
     ///
     /// Every step runs, even when an earlier one failed; closes with "N passed, N failed".
@@ -162,6 +174,7 @@ fn work(cli: &Cli) -> Result<ExitCode> {
         Verb::Shell(args) => shell::run(&workspace, &cache, args),
         Verb::QemuTest(args) => qemu_test::run(&workspace, &cache, args),
         Verb::Bench(args) => bench::run(&workspace, &cache, args),
+        Verb::Fuzz(args) => fuzz::run(&workspace, args),
         Verb::Check(args) => check::run(&workspace, &cache, args),
         Verb::Tidy => check::tidy_verb(&workspace),
         Verb::Tables(args) => tables::run(&workspace, &cache, args),

@@ -8,7 +8,7 @@ use super::scan;
 use super::{Finding, Source};
 
 /// Our packages and those of ours each may depend on.
-const CRATES: [(&str, &[&str]); 9] = [
+const CRATES: [(&str, &[&str]); 10] = [
     ("uapi", &[]),
     ("filters", &[]),
     ("client", &["filters", "uapi"]),
@@ -16,6 +16,7 @@ const CRATES: [(&str, &[&str]); 9] = [
     ("guest-tests", &["client", "filters", "uapi"]),
     ("demo", &["client", "filters", "uapi"]),
     ("bench", &["client", "filters"]),
+    ("fuzz", &["cli", "filters", "uapi"]),
     ("xtask", &[]),
     ("guest-init", &[]),
 ];

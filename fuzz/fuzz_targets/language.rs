@@ -1,0 +1,6 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The fuzzer of `fuzz::language`.
+
+#![cfg_attr(fuzzing, no_main)]
+
+fuzz::target!(language);
