@@ -11,6 +11,7 @@ use std::process::ExitCode;
 pub mod arguments;
 pub mod classic;
 pub mod image;
+mod input;
 pub mod language;
 mod outcome;
 pub mod patterns;

@@ -11,27 +11,40 @@ use filters::stack::Layer;
 use filters::verdict::Verdict;
 use oracle::image::{self, Draft};
 
-#[derive(Arbitrary, Debug)]
-enum Wanted {
-    Equal(Vec<u8>),
-    Prefix(Vec<u8>),
-    Suffix(Vec<u8>),
-    Contains(Vec<u8>),
-    Under(Vec<u8>),
-    Glob(Vec<u8>),
-}
+use crate::input;
 
 /// Patterns, and strings for them.
-type Input = (Vec<Wanted>, Vec<Vec<u8>>);
+struct Input {
+    patterns: Vec<Pattern>,
+    strings: Vec<Vec<u8>>,
+}
+
+impl<'a> Arbitrary<'a> for Input {
+    fn arbitrary(u: &mut Unstructured<'a>) -> arbitrary::Result<Input> {
+        let patterns = input::list(u, 8, |u| {
+            let kind = u8::arbitrary(u)? % 6;
+            let text = few(&input::bytes(u, 24)?);
+            Ok(match kind {
+                0 => Some(Pattern::Equal(text)),
+                1 => Some(Pattern::Prefix(text)),
+                2 => Some(Pattern::Suffix(text)),
+                3 => Some(Pattern::Contains(text)),
+                4 => Some(Pattern::under(&text)),
+                _ => Pattern::glob(&text).ok(),
+            })
+        })?;
+        Ok(Input {
+            patterns: patterns.into_iter().flatten().collect(),
+            strings: input::list(u, 12, |u| Ok(few(&input::bytes(u, 40)?)))?,
+        })
+    }
+}
 
 /// Few different bytes, or patterns and strings would never meet. Those that mean something in a glob among them.
 fn few(bytes: &[u8]) -> Vec<u8> {
     const ALPHABET: &[u8; 16] = b"ab/.*?[]-!^\\cd\xff/";
-    bytes
-        .iter()
-        .take(24)
-        .map(|byte| ALPHABET[usize::from(byte % 16)])
-        .collect()
+    let letters = bytes.iter().map(|byte| ALPHABET[usize::from(byte % 16)]);
+    letters.collect()
 }
 
 /// Runs the target.
@@ -40,21 +53,13 @@ fn few(bytes: &[u8]) -> Vec<u8> {
 ///
 /// If something is not as promised.
 pub fn run(data: &[u8]) {
-    let Ok((wanted, mut strings)) = Input::arbitrary_take_rest(Unstructured::new(data)) else {
+    let Ok(Input {
+        patterns,
+        mut strings,
+    }) = Input::arbitrary(&mut Unstructured::new(data))
+    else {
         return;
     };
-    let patterns: Vec<Pattern> = wanted
-        .iter()
-        .take(8)
-        .filter_map(|wanted| match wanted {
-            Wanted::Equal(bytes) => Some(Pattern::Equal(few(bytes))),
-            Wanted::Prefix(bytes) => Some(Pattern::Prefix(few(bytes))),
-            Wanted::Suffix(bytes) => Some(Pattern::Suffix(few(bytes))),
-            Wanted::Contains(bytes) => Some(Pattern::Contains(few(bytes))),
-            Wanted::Under(bytes) => Some(Pattern::under(&few(bytes))),
-            Wanted::Glob(bytes) => Pattern::glob(&few(bytes)).ok(),
-        })
-        .collect();
     let valued: Vec<(&Pattern, u32)> = patterns.iter().zip(1..).collect();
     let Ok(made) = table(&valued) else {
         return;
@@ -73,7 +78,6 @@ pub fn run(data: &[u8]) {
         tables: vec![made.bytes],
     };
     let policy = image::verify(image::encode(&[draft])).expect("the compiler makes sound tables");
-    strings.iter_mut().for_each(|string| *string = few(string));
     strings.extend(patterns.iter().map(Pattern::example));
     strings.push(vec![]);
     for string in &strings {

@@ -5,15 +5,16 @@
 
 use arbitrary::{Arbitrary, Unstructured};
 use filters::event::Event;
+use filters::native;
 use filters::record::{Object, Record, View};
 use filters::verdict::{Action, Verdict};
 use filters::vm;
 use oracle::generate::{self, CALLER, NodeSeed, Plan, Seed};
 use oracle::image;
-use oracle::lowered::{Code, assert_agreement};
+use oracle::lowered::{Code, assert_agreement, expected_of_all};
 use oracle::{checker, interpreter};
 
-use crate::outcome;
+use crate::{input, outcome};
 
 /// A number, often one at which something changes.
 #[derive(Clone, Copy, Debug)]
@@ -32,7 +33,7 @@ impl<'a> Arbitrary<'a> for Number {
     }
 }
 
-#[derive(Arbitrary, Debug)]
+#[derive(Debug)]
 struct Node {
     kind: u8,
     value: Number,
@@ -43,7 +44,7 @@ struct Node {
     mark: u8,
 }
 
-#[derive(Arbitrary, Debug)]
+#[derive(Debug)]
 struct Input {
     event: u8,
     computed: bool,
@@ -55,7 +56,7 @@ struct Input {
 }
 
 /// What a record is made of.
-#[derive(Arbitrary, Debug)]
+#[derive(Debug)]
 struct Seen {
     words: Vec<Number>,
     /// An errno is a string that cannot be had.
@@ -63,10 +64,51 @@ struct Seen {
     is_reachable: bool,
 }
 
+impl<'a> Arbitrary<'a> for Node {
+    fn arbitrary(u: &mut Unstructured<'a>) -> arbitrary::Result<Node> {
+        Ok(Node {
+            kind: u.arbitrary()?,
+            value: u.arbitrary()?,
+            targets: u.arbitrary()?,
+            literal: input::bytes(u, 8)?,
+            edges: input::list(u, 6, Arbitrary::arbitrary)?,
+            stops: u.arbitrary()?,
+            mark: u.arbitrary()?,
+        })
+    }
+}
+
+impl<'a> Arbitrary<'a> for Input {
+    fn arbitrary(u: &mut Unstructured<'a>) -> arbitrary::Result<Input> {
+        Ok(Input {
+            event: u.arbitrary()?,
+            computed: u.arbitrary()?,
+            insns: input::list(u, 60, Arbitrary::arbitrary)?,
+            verdicts: input::list(u, 4, Arbitrary::arbitrary)?,
+            strings: input::list(u, 4, |u| input::bytes(u, 64))?,
+            tables: input::list(u, 2, |u| input::list(u, 12, Arbitrary::arbitrary))?,
+            records: input::list(u, 8, Arbitrary::arbitrary)?,
+        })
+    }
+}
+
+impl<'a> Arbitrary<'a> for Seen {
+    fn arbitrary(u: &mut Unstructured<'a>) -> arbitrary::Result<Seen> {
+        Ok(Seen {
+            words: input::list(u, 31, Arbitrary::arbitrary)?,
+            strings: input::list(u, 3, |u| match u8::arbitrary(u)? {
+                0..=0x1f => Ok(Err(u.arbitrary()?)),
+                _ => Ok(Ok(input::bytes(u, 64)?)),
+            })?,
+            is_reachable: u.arbitrary()?,
+        })
+    }
+}
+
 /// Few different bytes, so that constants and strings meet.
 fn few(bytes: &[u8]) -> Vec<u8> {
     const ALPHABET: &[u8; 8] = b"a/b\x00.l\xff/";
-    let letters = bytes.iter().take(64);
+    let letters = bytes.iter();
     letters
         .map(|byte| ALPHABET[usize::from(byte % 8)])
         .collect()
@@ -92,27 +134,19 @@ impl Input {
         let seeds: Vec<Seed> = self
             .insns
             .iter()
-            .take(60)
             .map(|&(pick, jt, jf, k)| (pick, jt % 16, jf % 16, k.0))
             .collect();
         let mut verdicts: Vec<u32> = self
             .verdicts
             .iter()
-            .take(4)
             .map(|&(action, data)| verdict(event, action, data))
             .collect();
         verdicts.push(Verdict::ALLOW.raw());
-        let mut strings: Vec<Vec<u8>> = self
-            .strings
-            .iter()
-            .take(4)
-            .map(|string| few(string))
-            .collect();
+        let mut strings: Vec<Vec<u8>> = self.strings.iter().map(|string| few(string)).collect();
         strings.push(b"/a".to_vec());
         let mut tables: Vec<_> = self
             .tables
             .iter()
-            .take(2)
             .filter(|nodes| !nodes.is_empty())
             .map(|nodes| automaton(nodes))
             .collect();
@@ -133,7 +167,6 @@ impl Input {
 fn automaton(nodes: &[Node]) -> oracle::automaton::Automaton {
     let seeds: Vec<NodeSeed> = nodes
         .iter()
-        .take(12)
         .map(|node| NodeSeed {
             kind: node.kind % 4,
             value: node.value.0,
@@ -142,7 +175,6 @@ fn automaton(nodes: &[Node]) -> oracle::automaton::Automaton {
             edges: node
                 .edges
                 .iter()
-                .take(8)
                 .map(|&(byte, target)| (few(&[byte])[0], target.into()))
                 .collect(),
             stops: [few(&[node.stops.0])[0], few(&[node.stops.1])[0]],
@@ -192,22 +224,29 @@ impl Object for Seen {
 ///
 /// If something is not as promised.
 pub fn run(data: &[u8]) {
-    let Ok(input) = Input::arbitrary_take_rest(Unstructured::new(data)) else {
+    let Ok(input) = Input::arbitrary(&mut Unstructured::new(data)) else {
         return;
     };
     let event = Event::ALL[usize::from(input.event) % Event::COUNT];
-    let draft = input.plan(event).draft(event);
+    let plan = input.plan(event);
+    let draft = plan.draft(event);
     let insns = draft.insns.clone();
     let policy = image::verify(image::encode(&[draft])).expect("a sound program");
     let program = policy.program(event).expect("it has one");
     let code = Code::of(&[program]);
+    // Several layers of `syscall.enter` become one program: here this one and the same backwards.
+    let mut backwards = plan.clone();
+    backwards.seeds.reverse();
+    let other = image::verify(image::encode(&[backwards.draft(event)])).expect("a sound program");
+    let both = [program, other.program(event).expect("it has one")];
+    let of_both = (event == Event::SyscallEnter).then(|| Code::of(&both));
     let is_classic = event == Event::SyscallEnter && checker::accepts(&insns);
     let empty = Seen {
         words: Vec::new(),
         strings: Vec::new(),
         is_reachable: false,
     };
-    for seen in input.records.iter().take(8).chain([&empty]) {
+    for seen in input.records.iter().chain([&empty]) {
         let words = seen.words(event);
         let strings: Vec<Vec<u8>> = (0..event.schema().strings.into())
             .map(|field| seen.string(field).unwrap_or_default())
@@ -222,6 +261,11 @@ pub fn run(data: &[u8]) {
             if is_classic {
                 let second = interpreter::run(&insns, &words).map(Verdict::from_raw);
                 assert_eq!(Some(decided), second, "{insns:x?}");
+            }
+            if let Some(code) = &of_both {
+                let raw = code.run(&program, &record).raw;
+                let expected = expected_of_all(&both, &record);
+                assert_eq!(native::verdict(event, raw), expected, "{insns:x?}");
             }
             if event == Event::SyscallEnter {
                 let by_number = vm::run_by_number(&program, words[0], words[1]);
