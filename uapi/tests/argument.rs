@@ -42,7 +42,7 @@ fn restrict(flags: u32, fd: i32, thread: u32) -> Result<Restriction, Refusal<()>
 #[test]
 fn every_size_up_to_the_limit_is_taken_and_no_other() {
     for size in (0..=MAX_ARGUMENT + 100).chain([1 << 16, u32::MAX as usize]) {
-        let len = size.min(MAX_ARGUMENT).max(4);
+        let len = size.clamp(4, MAX_ARGUMENT);
         let words = [size as u32];
         let expected = |least| match size {
             size if size < least => Err(Refusal::Invalid),

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Encoded automaton tables, read a second time: which are sound, and what they give a string, one byte after the other.
 //!
-//! Written from the description at the head of `filters::table`. Every place is found by its byte offset in the whole table, and looked at through [`word`], so
+//! Written from the description at the head of `filters::table`. Every place is found by its byte offset in the whole table, and looked at through `word`, so
 //! that whoever leaves the table is told.
 
 /// What lies where a target leads.
