@@ -156,7 +156,7 @@ static int path_in_a_hurry(const struct vfsmount *vfsmnt, const struct dentry *d
 			return 0;
 		if (len <= WORD) {
 			/* A name has at least one byte; should it seem to have none, that is noticed below. */
-			put_unaligned(READ_ONCE(inside->words[0]) << (-len * BITS_PER_BYTE & BITS_PER_LONG - 1), (unsigned long *)(end - WORD));
+			put_unaligned(READ_ONCE(inside->words[0]) << ((-len * BITS_PER_BYTE) & (BITS_PER_LONG - 1)), (unsigned long *)(end - WORD));
 			end -= len;
 		} else {
 			unsigned long at, last = data_race(get_unaligned((const unsigned long *)(inside->string + len - WORD)));

@@ -2,7 +2,7 @@
 //! What is decided by an object's path, and by what happens to it.
 //!
 //! Most programs about objects ask three things: what is done, by which access, and one question about the path (a walk through a table, or one comparison).
-//! For each deed and each answer the program is run once, when it is loaded, over records of which only these are known ([`crate::partial`]); what the deed
+//! For each deed and each answer the program is run once, when it is loaded, over records of which only these are known (`partial`); what the deed
 //! shares with all others is that the object exists, is one that a name leads to, and has no flags. What is kept is where that comes to "allow": then the
 //! question alone decides, and neither is a record gathered nor the program run.
 

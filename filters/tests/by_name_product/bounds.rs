@@ -52,7 +52,7 @@ fn as_many_states_as_there_may_be_and_no_more() {
     };
     assert!(of(63, 65, &mut workspace).is_none());
     let most = of(62, 63, &mut workspace).expect("3906 states");
-    assert!(62 * 63 + 2 <= MAX_MERGED_STATES);
+    const { assert!(62 * 63 + 2 <= MAX_MERGED_STATES) };
     for length in [0usize, 1, 62, 63, 62 * 63, 4095] {
         let all = length % 62 == 0 && length % 63 == 0;
         assert_eq!(most.allow(&vec![b'x'; length]), all, "{length}");
