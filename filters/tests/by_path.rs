@@ -4,6 +4,7 @@
 #![cfg(feature = "lang")]
 #![expect(
     clippy::expect_used,
+    clippy::indexing_slicing,
     reason = "a test ends by a panic when something is not as expected"
 )]
 
