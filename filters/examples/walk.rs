@@ -5,7 +5,10 @@
 //! walk                                       the report: policies of 3, 100 and 10,000 places, names of 5 to 200 bytes
 //! walk POLICY NAME EVENT                     the same figures for one policy (text or image), name and event
 //! walk --count N HOW IMAGE NAME EVENT        N times HOW (table, run or judge) and nothing else: what runs under cachegrind
+//! walk --count N turns IMAGE FILE EVENT      the table's walk for N of the names in a file, one after the other
 //! ```
+//!
+//! A name that is looked up over and over has its part of the table in the cache. With all places in turn each walk comes to another part.
 //!
 //! Two counts are run, and the difference is divided by the difference of the counts: what comes before the loop cancels out, and the figure
 //! repeats exactly. To measure what the kernel's compiler flags make of the code:
@@ -71,6 +74,16 @@ fn count_only(count: u32, how: &str, image: &str, name: &str, event: &str) {
     let event = event_named(event);
     let program = policy.program(event).expect("a program for the event");
     let walk = first_walk(&policy, event);
+    if how == "turns" {
+        let table = program.table(walk.expect("a table").index());
+        let table = table.expect("the table of a program");
+        let names = fs::read_to_string(name).expect("a file of names");
+        let names = names.lines().cycle().take(count as usize);
+        names.for_each(|name| {
+            black_box(table.lookup(black_box(name.as_bytes())));
+        });
+        return;
+    }
     let mut record = OwnedRecord::new(event);
     record.set_string(walk.map_or(0, |walk| walk.field()), name.as_bytes());
     let index = walk.map_or(0, |walk| walk.index());
@@ -168,16 +181,28 @@ fn figures(label: &str, image: &str, name: &str, event: &str) -> String {
             write!(line, "{:>10}{:>7}{:>7}", "-", "-", "-").expect("a String takes everything");
             continue;
         }
-        let (few, many) = (
-            counted(FEW, how, image, name, event),
-            counted(MANY, how, image, name, event),
-        );
-        let turns = f64::from(MANY - FEW);
-        let each = |index: usize| (many[index] - few[index]) / turns;
-        write!(line, "{:10.1}{:7.2}{:7.2}", each(0), each(1), each(2))
-            .expect("a String takes everything");
+        line.push_str(&figure(how, image, name, event));
     }
     line
+}
+
+/// Instructions and misses of one turn.
+fn figure(how: &str, image: &str, name: &str, event: &str) -> String {
+    let few = counted(FEW, how, image, name, event);
+    let many = counted(MANY, how, image, name, event);
+    let turns = f64::from(MANY - FEW);
+    let each = |index: usize| (many[index] - few[index]) / turns;
+    format!("{:10.1}{:7.2}{:7.2}", each(0), each(1), each(2))
+}
+
+/// A line of the report for all places in turn. Finding the next name counts, too.
+fn in_turn(places: u32, image: &str, event: &str) -> String {
+    let names: Vec<String> = (0..places - 3).map(place).collect();
+    let bytes = names.iter().map(String::len).sum::<usize>() / names.len();
+    let file = stored("names", names.join("\n").as_bytes());
+    let figure = figure("turns", image, &file, event);
+    fs::remove_file(file).expect("the temporary file");
+    format!("{:32}{bytes:6}{figure}", "  all places in turn")
 }
 
 /// Names as they occur in trees of files.
@@ -231,6 +256,9 @@ fn report() {
             );
             for (label, name) in names(places) {
                 println!("{}", figures(&format!("  {label}"), &image, &name, event));
+            }
+            if places > 3 {
+                println!("{}", in_turn(places, &image, event));
             }
             fs::remove_file(image).expect("the temporary file");
         }
