@@ -198,3 +198,86 @@ impl Known<'_> {
         word.map_or(Bits::UNKNOWN, |(_, value)| Bits::all(*value))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Numbers of which up to four bits are not known, from bit `shift` on.
+    fn all_bits(shift: u32) -> impl Iterator<Item = Bits> + Clone {
+        (0..16_u32).flat_map(move |known| {
+            let values = (0..16_u32).filter(move |value| value & !known == 0);
+            values.map(move |value| Bits::of(value << shift, !(0xf << shift) | known << shift))
+        })
+    }
+
+    /// Whether `number` may be meant.
+    fn means(bits: Bits, number: u32) -> bool {
+        number & bits.known == bits.value
+    }
+
+    fn meant(bits: Bits, shift: u32) -> impl Iterator<Item = u32> + Clone {
+        let numbers = (0..16_u32).map(move |number| number << shift);
+        numbers.filter(move |number| means(bits, *number))
+    }
+
+    /// What is said of two numbers holds for all that may be meant, and where both are known something is said.
+    fn holds_for_all(shift: u32) {
+        for a in all_bits(shift) {
+            for b in all_bits(shift) {
+                let all_known = a.number().is_some() && b.number().is_some();
+                for code in [JEQ, JGT, JGE, JSET] {
+                    let said = a.compare(code, b);
+                    assert!(said.is_some() || !all_known);
+                    for (x, y) in meant(a, shift).flat_map(|x| meant(b, shift).map(move |y| (x, y)))
+                    {
+                        let is = match code {
+                            JEQ => x == y,
+                            JGT => x > y,
+                            JGE => x >= y,
+                            _ => x & y != 0,
+                        };
+                        assert!(
+                            said.is_none_or(|said| said == is),
+                            "{code:#x} {x:#x} {y:#x}"
+                        );
+                    }
+                }
+                for code in [ADD, SUB, MUL, DIV, OR, AND, LSH, RSH, NEG, XOR] {
+                    let said = a.arithmetic(Insn::stmt(ALU | code | X, 0), b);
+                    for (x, y) in meant(a, shift).flat_map(|x| meant(b, shift).map(move |y| (x, y)))
+                    {
+                        match (vm::arithmetic(ALU | code, x, y).flatten(), said) {
+                            (Some(is), Some(said)) => {
+                                assert!(means(said, is), "{code:#x} {x:#x} {y:#x}");
+                            }
+                            (None, said) => assert_eq!(said, None, "{code:#x} {x:#x} {y:#x}"),
+                            (Some(_), None) => assert!(code == DIV, "{code:#x}"),
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_said_of_bits_holds_for_all_numbers_that_are_meant() {
+        holds_for_all(0);
+        holds_for_all(3);
+        holds_for_all(28);
+    }
+
+    /// What policies about paths rely on.
+    #[test]
+    fn flags_and_tags_are_told_apart() {
+        let answer = Bits::of(0b101, 0x3ff);
+        let is = |code, k| answer.compare(code, Bits::all(k));
+        assert_eq!(is(JSET, 0b100), Some(true));
+        assert_eq!(is(JSET, 0b1010), Some(false));
+        assert_eq!(is(JGE, 5), Some(true));
+        assert_eq!(is(JGE, 6), None);
+        assert_eq!(is(JEQ, 4), Some(false));
+        let tag = answer.arithmetic(Insn::stmt(ALU | RSH | K, 10), Bits::all(10));
+        assert_eq!(tag, Some(Bits::of(0, 0xffc0_0000)));
+    }
+}

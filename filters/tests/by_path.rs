@@ -12,11 +12,13 @@ use std::cell::Cell;
 
 use filters::by_path::{ByPath, Deed};
 use filters::event::Event;
+use filters::insn::{Insn, JMP, JSET, K, RET, SMATCH};
 use filters::lang::{compile, Memory};
 use filters::object::{access, action, offset};
 use filters::policy::Policy;
-use filters::verdict::Action;
+use filters::verdict::{Action, Verdict};
 use filters::vm;
+use oracle::automaton::{Automaton, Node};
 use oracle::generate::{self, OwnedRecord};
 use oracle::image::{self, Draft};
 use proptest::collection::vec;
@@ -146,12 +148,18 @@ struct Known {
 
 const READ: u32 = access::READ;
 
-const POLICIES: [Known; 5] = [
+const POLICIES: [Known; 6] = [
     Known {
         policy: "paths {\n read \"/usr\"\n write \"/tmp\", \"/var/tmp\"\n deny \"**/.env\"\n}",
         event: Event::VfsPick,
         allowed: (action::OPEN, READ | access::WRITE, "/var/tmp/x"),
         refused: (action::OPEN, READ | access::WRITE, "/usr/x"),
+    },
+    Known {
+        policy: "paths {\n read \"/usr\"\n deny \"**/.env\"\n}",
+        event: Event::VfsPick,
+        allowed: (action::OPEN, READ, "/usr/env"),
+        refused: (action::OPEN, READ, "/usr/.env"),
     },
     Known {
         policy: "paths {\n read \"/usr\"\n write \"/tmp\"\n deny \"**/.env\"\n}",
@@ -243,4 +251,57 @@ fn many_places_are_decided_like_one() {
         assert!(by_path.allows(&question, write, path.as_bytes()), "{path}");
     }
     assert!(!by_path.allows(&question, write, b"/srv/3000"));
+}
+
+/// Whether it is said that reading these paths is allowed, and whether it is, where the program asks string `field` and refuses answers with the flag 64.
+fn flagged(field: u8) -> Vec<(bool, bool)> {
+    let sink = |value| Node::Sink { value };
+    let table = Automaton {
+        start: 0,
+        nodes: vec![
+            Node::Branch {
+                value: 64,
+                edges: vec![(b'a', 1), (b'b', 2), (b'c', 3)],
+                default: 3,
+            },
+            sink(1),
+            sink(65),
+            sink(1 << 12 | 1),
+        ],
+    };
+    let draft = Draft {
+        event: Event::VfsPick.number(),
+        insns: vec![
+            Insn::stmt(SMATCH, Insn::string_operand(field, 0)),
+            Insn::jump(JMP | JSET | K, 64, 1, 0),
+            Insn::stmt(RET | K, Verdict::ALLOW.raw()),
+            Insn::stmt(RET | K, Verdict::errno(1).raw()),
+        ],
+        strings: vec![],
+        tables: vec![table.encode()],
+    };
+    let judge = Judge::of(image::encode(&[draft]), Event::VfsPick);
+    let paths = ["a", "b", "c", ""];
+    let records = paths.map(|path| {
+        let record = OwnedRecord {
+            event: Event::VfsPick,
+            words: vec![0; 30],
+            strings: vec![path.into(), vec![], vec![]],
+        };
+        with_deed(record, action::OPEN, READ)
+    });
+    records.iter().map(|record| judge.judged(record)).collect()
+}
+
+#[test]
+fn flags_beyond_those_that_are_kept_are_not_lost() {
+    assert_eq!(
+        flagged(0),
+        [(true, true), (false, false), (true, true), (false, false)]
+    );
+}
+
+#[test]
+fn another_string_is_not_taken_for_the_path() {
+    assert_eq!(flagged(1), [(false, false); 4]);
 }
