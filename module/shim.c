@@ -21,6 +21,9 @@ const unsigned int evf_lookup_empty = LOOKUP_EMPTY;
 const unsigned long evf_no_new_privs = BIT(PFA_NO_NEW_PRIVS);
 const size_t evf_filename_name = offsetof(struct filename, name);
 
+/* for_each_thread() under RCU: the kernel's own also asks for tasklist_lock where it proves lists, and modules cannot name that. */
+#define evf_for_each_thread(task, thread) list_for_each_entry_rcu(thread, &(task)->signal->thread_head, thread_node)
+
 /*
  * The other threads of the caller's process that have not ended, or only those that the kernel runs for it: io_uring workers, SQPOLL threads, vhost.
  * Returns how many there are.
@@ -31,7 +34,7 @@ unsigned int evf_other_threads(struct task_struct **threads, unsigned int max, b
 	unsigned int n = 0;
 
 	rcu_read_lock();
-	for_each_thread(current, task) {
+	evf_for_each_thread(current, task) {
 		if (task == current || (task->flags & PF_EXITING) || (workers_only && !(task->flags & PF_USER_WORKER)))
 			continue;
 		if (n < max)
@@ -47,7 +50,7 @@ bool evf_all_threads(struct task_struct *task, bool (*look)(struct task_struct *
 {
 	struct task_struct *thread;
 
-	for_each_thread(task, thread)
+	evf_for_each_thread(task, thread)
 		if (!look(thread, arg))
 			return false;
 	return true;
