@@ -138,7 +138,6 @@ const MAX_FUNCTIONS: usize = 96;
 struct Found {
     points: &'static [AttachPoint],
     functions: [Function; MAX_FUNCTIONS],
-    shared: Shared,
 }
 
 /// Places of [`Shared`], as a power of two: five times as many as functions, so that a multiplier without collisions is soon found.
@@ -146,37 +145,42 @@ const SHARED_BITS: u32 = 9;
 
 /// The handlers of functions that share a trampoline, by where that is entered from. A perfect hash: one multiplication and one comparison.
 struct Shared {
-    places: KVec<(usize, Option<Handler>)>,
+    places: [(usize, Option<Handler>); 1 << SHARED_BITS],
     multiplier: usize,
 }
 
 impl Shared {
-    /// For the functions with these sites, which are all different.
+    /// Without a single function.
+    const NONE: Shared = Shared {
+        places: [(0, None); 1 << SHARED_BITS],
+        multiplier: FIRST_MULTIPLIER,
+    };
+
+    /// Takes in the functions with these sites, which are all different.
     ///
     /// # Errors
     ///
-    /// `ENOSPC` if no multiplier keeps them apart; with so many places that does not happen. `ENOMEM`.
-    fn of(sites: &[(usize, Handler)]) -> Result<Shared> {
-        let mut places = KVec::from_elem((0, None), 1 << SHARED_BITS, GFP_KERNEL)?;
-        let mut multiplier = FIRST_MULTIPLIER;
+    /// `ENOSPC` if no multiplier keeps them apart; with so many places that does not happen.
+    fn take(&mut self, sites: &[(usize, Handler)]) -> Result {
         for _ in 0..100_000 {
-            places.iter_mut().for_each(|place| *place = (0, None));
+            self.places.fill((0, None));
             let apart = sites.iter().all(|&(site, handler)| {
-                let place = &mut places[place_of(site, multiplier)];
+                let place = &mut self.places[place_of(site, self.multiplier)];
                 let free = place.1.is_none();
                 *place = (site, Some(handler));
                 free
             });
             if apart {
-                return Ok(Shared { places, multiplier });
+                return Ok(());
             }
-            multiplier = multiplier.wrapping_mul(FIRST_MULTIPLIER);
+            self.multiplier = self.multiplier.wrapping_mul(FIRST_MULTIPLIER);
         }
         Err(ENOSPC)
     }
 }
 
 static FOUND: SetOnce<Found> = SetOnce::new();
+static SHARED: ffi::Filled<Shared> = ffi::Filled::new(Shared::NONE);
 
 /// Finds the functions of all attach points; once, when the module is loaded.
 ///
@@ -198,11 +202,8 @@ pub(crate) fn find(points: &'static [AttachPoint]) -> Result {
             sites.push((function.site()?, handler), GFP_KERNEL)?;
         }
     }
-    FOUND.populate(Found {
-        points,
-        functions,
-        shared: Shared::of(&sites)?,
-    });
+    SHARED.fill(|shared| shared.take(&sites))?;
+    FOUND.populate(Found { points, functions });
     Ok(())
 }
 
@@ -215,7 +216,7 @@ const fn place_of(site: usize, multiplier: usize) -> usize {
 
 /// What answers for the shared function that `site`, where the patched call at its entry returns to, lies in.
 pub(crate) fn handler_at(site: usize) -> Option<Handler> {
-    let shared = &FOUND.as_ref()?.shared;
+    let shared = SHARED.get()?;
     let (known, handler) = shared.places[place_of(site, shared.multiplier)];
     handler.filter(|_| known == site)
 }

@@ -12,6 +12,7 @@
 mod caller;
 mod domain;
 mod files;
+mod filled;
 mod name;
 mod native;
 mod object;
@@ -31,6 +32,7 @@ use kernel::prelude::*;
 pub(crate) use caller::*;
 pub(crate) use domain::{domain_of, domain_ref_of, forget_task, own_domain, DomainRef};
 pub(crate) use files::{control_fd, filter_fd, filter_of_fd, Device};
+pub(crate) use filled::Filled;
 pub(crate) use name::{accepts_empty, Filename};
 pub(crate) use native::{native_workspace, natives_serve, Compiled, Native};
 pub(crate) use object::{put_path, take_path, Arguments, File, Name, Place};

@@ -115,8 +115,8 @@ fn exec_storm() {
     }
 }
 
-/// Bytes of slab memory in use.
-fn slab() -> i64 {
+/// Kibibytes of slab memory that cannot be reclaimed.
+pub(super) fn slab() -> i64 {
     let text = std::fs::read_to_string("/proc/meminfo").expect("/proc/meminfo");
     let line = text.lines().find(|line| line.starts_with("SUnreclaim"));
     let word = line.and_then(|line| line.split_whitespace().nth(1));
