@@ -211,7 +211,7 @@ SYM_FUNC_END(evf_tramp_getname_kernel)
 SYM_FUNC_START(evf_tramp_task_alloc)
 	ENDBR
 	EVF_LEAVE_CURRENT_UNMARKED .Ltask_alloc
-	andq	$EVF_DOMAIN_BYTES - 1, EVF_SYSCALL_WORK(%rdi)
+	andq	$EVF_WALKS - 1, EVF_SYSCALL_WORK(%rdi)
 	EVF_INSPECT evf_on_task_alloc
 .Ltask_alloc:
 	RET

@@ -11,9 +11,8 @@ use filters::record::Record;
 use filters::stack::Stack;
 use filters::verdict::{Action, Verdict};
 use libc::{AT_EMPTY_PATH, EBADF, ENOENT};
-use uapi::control::LOAD_INTERPRETED;
 
-use super::{KINDS, NATIVE};
+use super::{KINDS, NATIVE, alike_in_all_kinds};
 use crate::harness::{Test, note, tests};
 use crate::kernel::{info, layers, load_with, restrict};
 use crate::kmsg::Log;
@@ -32,7 +31,7 @@ pub(super) fn tests() -> Vec<Test> {
         decide_as_interpreted,
     );
     let mut tests = tests!("native";
-        each_of_64_layers_refuses_its_name, layer_that_looks_at_more_than_the_name_among_others, layers_that_multiply_each_other,
+        law_1_narrow_only_each_of_64_layers_refuses_its_name, layer_that_looks_at_more_than_the_name_among_others, layers_that_multiply_each_other,
         names_are_judged_alike_from_all_roots, logged_name_has_its_layer,
     );
     tests.push(random.limit(120 + 2 * count));
@@ -119,7 +118,7 @@ fn refusing(layer: usize) -> Vec<u8> {
     ))
 }
 
-fn each_of_64_layers_refuses_its_name() {
+fn law_1_narrow_only_each_of_64_layers_refuses_its_name() {
     let images: Vec<Vec<u8>> = (0..MAX_LAYERS).map(refusing).collect();
     let mut names: Vec<CString> = (0..MAX_LAYERS)
         .map(|layer| text(format!("/evf-absent/{layer}/x").as_bytes()))
@@ -336,16 +335,9 @@ fn decide_as_interpreted() {
             images.push(image);
         }
         let names: Vec<CString> = (0..40).map(|_| text(&name(&mut random))).collect();
-        let with = |flags: &mut dyn FnMut() -> u32| -> Vec<i64> {
-            let layers: Vec<(u32, &[u8])> =
-                images.iter().map(|image| (flags(), &**image)).collect();
-            opened(&layers, &names)
-        };
-        let walked = with(&mut || NATIVE);
-        let interpreted = with(&mut || LOAD_INTERPRETED);
-        assert_eq!(walked, interpreted, "{repeat}");
-        let mixed = with(&mut || random.pick(&[NATIVE, NATIVE, NATIVE, LOAD_INTERPRETED]));
-        assert_eq!(walked, mixed, "{repeat}");
+        let walked = alike_in_all_kinds(&images, &mut random, &repeat, |layers| {
+            opened(layers, &names)
+        });
         for (name, value) in names.iter().zip(&walked) {
             match engine(&images, name.as_bytes()) {
                 Some(errno) => {

@@ -6,9 +6,8 @@ use std::fs;
 
 use evfilter::Policy;
 use libc::{AT_FDCWD, O_APPEND, O_DIRECTORY, O_PATH, O_RDONLY, O_RDWR, O_WRONLY};
-use uapi::control::LOAD_INTERPRETED;
 
-use super::NATIVE;
+use super::{NATIVE, alike_in_all_kinds};
 use crate::harness::{Test, note, tests};
 use crate::kernel::{info, load_with, restrict};
 use crate::random::{Random, Wish};
@@ -33,8 +32,7 @@ pub(super) fn tests() -> Vec<Test> {
         "native::random_stacks_of_paths_decide_as_interpreted",
         decide_as_interpreted,
     );
-    let mut tests =
-        tests!("native"; each_of_64_layers_refuses_its_path, deeds_of_different_layers_do_not_mix);
+    let mut tests = tests!("native"; law_1_narrow_only_each_of_64_layers_refuses_its_path, law_1_narrow_only_deeds_of_different_layers_do_not_mix);
     tests.push(random.limit(120 + 4 * count));
     tests
 }
@@ -94,7 +92,7 @@ fn deeds(board: &Board, path: &CStr) {
 }
 
 /// What becomes of all deeds under these layers, of which some are pushed from a root inside of the tree.
-fn done(layers: &[(u32, Vec<u8>)], inside: usize, dirs: &[&str]) -> Vec<i64> {
+fn done(layers: &[(u32, &[u8])], inside: usize, dirs: &[&str]) -> Vec<i64> {
     no_new_privs();
     let seen = run(|board: &Board| {
         let (before, after) = layers.split_at(layers.len() - inside);
@@ -127,7 +125,7 @@ fn done(layers: &[(u32, Vec<u8>)], inside: usize, dirs: &[&str]) -> Vec<i64> {
 }
 
 /// Layers that all allow most of the tree: each refuses one directory of its own.
-fn each_of_64_layers_refuses_its_path() {
+fn law_1_narrow_only_each_of_64_layers_refuses_its_path() {
     tree();
     for layer in 0..64 {
         fs::create_dir_all(format!("{ROOT}/own/{layer}")).expect("mkdir");
@@ -156,7 +154,7 @@ fn each_of_64_layers_refuses_its_path() {
 }
 
 /// One layer allows reading here and writing there, the next one the other way round: nothing is left, and nothing of it is added up.
-fn deeds_of_different_layers_do_not_mix() {
+fn law_1_narrow_only_deeds_of_different_layers_do_not_mix() {
     tree();
     let one = format!("paths {{\n read \"/tmp\"\n write \"{ROOT}/a\"\n}}\n");
     let other = format!("paths {{\n read \"{ROOT}/a\"\n write \"{ROOT}/lib\"\n}}\n");
@@ -280,18 +278,9 @@ fn decide_as_interpreted() {
             images.push(image);
         }
         let dirs: Vec<&str> = (0..4).map(|_| random.pick(&DIRS)).collect();
-        let with = |flags: &mut dyn FnMut() -> u32| -> Vec<i64> {
-            let layers: Vec<(u32, Vec<u8>)> = images
-                .iter()
-                .map(|image| (flags(), image.clone()))
-                .collect();
-            done(&layers, inside, &dirs)
-        };
-        let walked = with(&mut || NATIVE);
-        let interpreted = with(&mut || LOAD_INTERPRETED);
-        assert_eq!(walked, interpreted, "{repeat}");
-        let mixed = with(&mut || random.pick(&[NATIVE, NATIVE, NATIVE, LOAD_INTERPRETED]));
-        assert_eq!(walked, mixed, "{repeat}");
+        let walked = alike_in_all_kinds(&images, &mut random, &repeat, |layers| {
+            done(layers, inside, &dirs)
+        });
         refused += walked.iter().filter(|value| **value < 0).count() as u64;
         allowed += walked.iter().filter(|value| **value >= 0).count() as u64;
     }
