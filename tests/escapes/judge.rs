@@ -8,6 +8,7 @@ use super::stage::{Stage, pipe, receive, send};
 use super::world::{World, snapshot};
 use super::{global, policy};
 use crate::harness::end_descendants;
+use crate::slow;
 use crate::sys::child::{End, exit, fork};
 use crate::sys::{own, sys};
 
@@ -110,13 +111,14 @@ fn play(case: &Case, stage: &Stage) -> Result<Deed, String> {
         Err(errno) => return Err(format!("fork failed with errno {errno}")),
     };
     drop(writer);
-    let end = end_within(pid, LIMIT);
+    let limit = slow::limit(LIMIT);
+    let end = end_within(pid, limit);
     // Others may hold the writing end, and must not be waited for.
     let _ = end_descendants();
     match (end, receive(reader)) {
         (Some(End::Exit(0)), Some(deed)) => Ok(deed),
         (Some(end), deed) => Err(format!("the case ended with {end:?}, having said {deed:?}")),
-        (None, _) => Err(format!("not done after {} s", LIMIT.as_secs())),
+        (None, _) => Err(format!("not done after {} s", limit.as_secs())),
     }
 }
 

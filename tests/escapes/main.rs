@@ -8,13 +8,14 @@ use std::process::{Command, ExitCode};
 use guest_tests::corpus;
 use guest_tests::corpus::case::{Case, Expect, Under};
 use guest_tests::corpus::judge::{Finding, judge};
+use guest_tests::slow;
 use guest_tests::sys::signal::end_with_the_reader;
 
 const HELP: &str = "\
 Tries ways out of a sandbox, to see which of them a policy stops. Run it in a guest only, as root.
 
 Usage: evf-escapes --list [--class CLASS]
-       evf-escapes --case CLASS::NAME [--policy POLICY] [--show]
+       evf-escapes --case CLASS::NAME [--policy POLICY] [--show] [--slow N]
        evf-escapes --table [--class CLASS]
 
   --list           print class, name, what is tried, what counts as out, the reference, and what is expected
@@ -22,6 +23,7 @@ Usage: evf-escapes --list [--class CLASS]
   --case NAME      run this case
   --policy POLICY  under which policy: none, name-only or paths (the default)
   --show           print the policy before the case runs
+  --slow N         this kernel takes N times the stock one's time: a case has so much longer
   --table          run all cases under all policies and print a table; each case in a process of its own
   --help           print this
 
@@ -40,6 +42,7 @@ struct Arguments {
     class: Option<String>,
     case: Option<String>,
     policy: Option<String>,
+    slow: Option<u32>,
 }
 
 impl Arguments {
@@ -49,6 +52,11 @@ impl Arguments {
         while let Some(word) = words.next() {
             match word.as_str() {
                 "--help" | "-h" => return Ok(None),
+                "--slow" => {
+                    let number = words.next().and_then(|number| number.parse().ok());
+                    let number = number.filter(|&number| number > 0);
+                    arguments.slow = Some(number.ok_or("--slow needs a number above 0")?);
+                }
                 "--list" => arguments.list = true,
                 "--table" => arguments.table = true,
                 "--show" => arguments.show = true,
@@ -85,6 +93,7 @@ fn main() -> ExitCode {
         }
         Err(message) => return wrong(&message),
     };
+    slow::FACTOR.get_or_init(|| arguments.slow.unwrap_or(1));
     let mut cases = corpus::all();
     if let Some(class) = &arguments.class {
         cases.retain(|case| case.class == class);

@@ -5,6 +5,7 @@ use std::io::{Read, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::{Duration, Instant};
 
+use crate::slow;
 use crate::sys::child::{End, exit, fork, run_and_exit};
 use crate::sys::{own, sys};
 
@@ -26,7 +27,7 @@ impl Test {
         }
     }
 
-    /// The same with another limit.
+    /// The same with another limit, on the stock kernel.
     pub fn limit(mut self, seconds: u64) -> Test {
         self.limit = Duration::from_secs(seconds);
         self
@@ -138,7 +139,8 @@ fn run_one(test: &Test) -> Outcome {
     };
     drop(writer);
     let mut output = Vec::new();
-    let end = watch(pid, &reader, test.limit, &mut output);
+    let limit = slow::limit(test.limit);
+    let end = watch(pid, &reader, limit, &mut output);
     let left = end_descendants();
     // Writers are gone: what is still in the pipe is the rest.
     let mut rest = Vec::new();
@@ -165,7 +167,7 @@ fn run_one(test: &Test) -> Outcome {
             Outcome::Fail(lines)
         }
         None => {
-            lines.push(format!("not done after {} s", test.limit.as_secs()));
+            lines.push(format!("not done after {} s", limit.as_secs()));
             Outcome::Fail(lines)
         }
     }
@@ -259,7 +261,7 @@ fn whereabouts(pid: i32) -> String {
 
 /// Kills and reaps everything that descends from us, so that no domain of one test is there in the next.
 pub fn end_descendants() -> Result<(), String> {
-    let deadline = Instant::now() + Duration::from_secs(20);
+    let deadline = Instant::now() + slow::limit(Duration::from_secs(20));
     loop {
         let path = format!("/proc/self/task/{}/children", crate::sys::getpid());
         let children = std::fs::read_to_string(path).map_err(|error| error.to_string())?;

@@ -14,6 +14,7 @@ pub mod program;
 pub mod random;
 pub mod ring;
 pub mod seccomp;
+pub mod slow;
 pub mod sys;
 
 #[path = "../escapes/corpus.rs"]

@@ -10,19 +10,22 @@ mod suites;
 use std::process::ExitCode;
 
 // The suites name these as parts of their own crate.
-use guest_tests::{executable, harness, kernel, kmsg, marker, program, random, ring, seccomp, sys};
+use guest_tests::{
+    executable, harness, kernel, kmsg, marker, program, random, ring, seccomp, slow, sys,
+};
 use random::Wish;
 
 const HELP: &str = "\
 Runs the in-guest tests of evfilter. They load, unload and attach: run them in a guest only.
 
-Usage: evf-tests [--list] [--filter TEXT]... [--exact] [--seed N] [--count N]
+Usage: evf-tests [--list] [--filter TEXT]... [--exact] [--seed N] [--count N] [--slow N]
 
   --list         print the names of the tests and stop
   --filter TEXT  run the tests whose name contains TEXT; may be given more than once
   --exact        a filter must be a whole name
   --seed N       where random tests begin; without it they begin anywhere, and say where
   --count N      how many cases random tests try, instead of their own number
+  --slow N       this kernel takes N times the stock one's time: limits are so much longer, costs are not measured
   --help         print this
 
 Examples: evf-tests --filter getname:: --filter law_2
@@ -35,6 +38,7 @@ struct Arguments {
     exact: bool,
     filters: Vec<String>,
     wish: Wish,
+    slow: Option<u32>,
 }
 
 impl Arguments {
@@ -57,6 +61,11 @@ impl Arguments {
                         "--seed" => arguments.wish.seed = Some(number),
                         _ => arguments.wish.count = Some(number),
                     }
+                }
+                "--slow" => {
+                    let number = words.next().and_then(|number| number.parse().ok());
+                    let number = number.filter(|&number| number > 0);
+                    arguments.slow = Some(number.ok_or("--slow needs a number above 0")?);
                 }
                 _ => match word.strip_prefix("--filter=") {
                     Some(text) => arguments.filters.push(text.into()),
@@ -92,6 +101,7 @@ fn main() -> ExitCode {
         }
     };
     random::WISH.get_or_init(|| arguments.wish);
+    slow::FACTOR.get_or_init(|| arguments.slow.unwrap_or(1));
     let mut tests = suites::all();
     tests.retain(|test| arguments.wants(&test.name));
     if arguments.list {

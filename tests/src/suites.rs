@@ -9,8 +9,10 @@ mod cli;
 mod coverage;
 mod differential;
 mod escapes;
+mod faults;
 mod getname;
 mod inherit;
+mod leaks;
 mod libseccomp;
 mod lifecycle;
 mod narrowing;
@@ -57,7 +59,10 @@ pub(crate) fn all() -> Vec<Test> {
         escapes::tests,
         programs::tests,
         cli::tests,
+        faults::tests,
         lifecycle::tests,
+        // The last one looks for what all others have left behind.
+        leaks::tests,
     ] {
         all.extend(suite());
     }

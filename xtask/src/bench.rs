@@ -23,6 +23,7 @@ use crate::build::Scope;
 use crate::cache::{self, Cache};
 use crate::console::Line;
 use crate::exec;
+use crate::flavour::Flavour;
 use crate::progress::Step;
 use crate::qemu::Accel;
 use crate::report;
@@ -144,6 +145,9 @@ pub(crate) fn run(workspace: &Workspace, cache: &Cache, args: &BenchArgs) -> Res
 
 /// Boots the guest and takes in what it measures.
 fn measure(workspace: &Workspace, cache: &Cache, args: &BenchArgs) -> Result<Figures> {
+    if args.build.kernel != Flavour::Stock {
+        bail!("--kernel: what is measured on the debug kernel says nothing of the stock one");
+    }
     let boot = BootArgs {
         build: args.build.clone(),
         accel: Accel::Counting,
@@ -158,10 +162,7 @@ fn measure(workspace: &Workspace, cache: &Cache, args: &BenchArgs) -> Result<Fig
             .extend(["--filter".to_owned(), filter.clone()]);
     }
     let limit = Duration::from_secs(args.timeout);
-    let limits = Limits {
-        silence: limit,
-        total: limit,
-    };
+    let limits = Limits::new(limit, limit);
     let mut figures = Figures::new(prepared.target().release());
     let mut faults = Vec::new();
     let mut step = Step::new(1, 1, "measure");

@@ -27,10 +27,32 @@ const BOOT_SILENCE: Duration = Duration::from_secs(60);
 /// When a guest is given up.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
-    /// The longest time without one byte on the console, once user space runs; before that at most a minute.
+    /// The longest time without one byte on the console, once user space runs.
     pub(crate) silence: Duration,
+    /// The same before user space runs, but not longer than [`silence`](Self::silence).
+    boot: Duration,
     /// The longest time altogether.
     pub(crate) total: Duration,
+}
+
+impl Limits {
+    /// Limits for a guest with the stock kernel, which boots in some seconds.
+    pub(crate) const fn new(silence: Duration, total: Duration) -> Self {
+        Self {
+            silence,
+            boot: BOOT_SILENCE,
+            total,
+        }
+    }
+
+    /// The same for a guest that takes `factor` times as long for everything.
+    pub(crate) fn times(self, factor: u32) -> Self {
+        Self {
+            silence: self.silence * factor,
+            boot: self.boot * factor,
+            total: self.total * factor,
+        }
+    }
 }
 
 /// How a guest ended.
@@ -189,7 +211,7 @@ pub(crate) fn follow(
         let silence = match (outcome.exit, outcome.to_init) {
             (Some(_), _) => POWER_OFF,
             (None, Some(_)) => limits.silence,
-            (None, None) => limits.silence.min(BOOT_SILENCE),
+            (None, None) => limits.silence.min(limits.boot),
         };
         let left = silence
             .saturating_sub(heard.elapsed())
@@ -266,10 +288,10 @@ mod tests {
         let dir = tempfile::tempdir().expect("temporary directory");
         let mut command = Command::new("sh");
         command.args(["-c", script]);
-        let limits = Limits {
-            silence: Duration::from_secs_f32(silence),
-            total: Duration::from_secs_f32(total),
-        };
+        let limits = Limits::new(
+            Duration::from_secs_f32(silence),
+            Duration::from_secs_f32(total),
+        );
         let mut lines = Vec::new();
         let outcome = follow(
             command,
@@ -335,6 +357,16 @@ mod tests {
         assert!(!outcome.hung_before_init());
         let (outcome, _) = guest("echo booting", 20.0, 20.0);
         assert!(!outcome.hung_before_init());
+    }
+
+    #[test]
+    fn slower_guest_has_so_many_times_the_limits() {
+        let second = Duration::from_secs(1);
+        let limits = Limits::new(second, 2 * second).times(10);
+        assert_eq!(
+            (limits.silence, limits.boot, limits.total),
+            (10 * second, 10 * BOOT_SILENCE, 20 * second)
+        );
     }
 
     #[test]

@@ -68,7 +68,7 @@ impl Cache {
 
     /// Waits until nobody else makes or uses entries.
     pub(crate) fn lock_exclusive(&self) -> Result<Lock> {
-        let lock = self.lock(File::try_lock, File::lock)?;
+        let lock = self.lock("lock", File::try_lock, File::lock)?;
         // With the lock in hand, whatever lies here was left by a run that was interrupted.
         let tmp = self.path("tmp");
         remove_tree(&tmp).with_context(|| format!("clean up {}", tmp.display()))?;
@@ -77,15 +77,26 @@ impl Cache {
 
     /// Waits until nobody makes entries; others may use them at the same time.
     pub(crate) fn lock_shared(&self) -> Result<Lock> {
-        self.lock(File::try_lock_shared, File::lock_shared)
+        self.lock("lock", File::try_lock_shared, File::lock_shared)
+    }
+
+    /// Waits until nobody else makes or uses what `name` stands for: an entry that takes too long for the lock of all.
+    pub(crate) fn lock_exclusive_at(&self, name: &str) -> Result<Lock> {
+        self.lock(name, File::try_lock, File::lock)
+    }
+
+    /// Waits until nobody makes what `name` stands for.
+    pub(crate) fn lock_shared_at(&self, name: &str) -> Result<Lock> {
+        self.lock(name, File::try_lock_shared, File::lock_shared)
     }
 
     fn lock(
         &self,
+        name: &str,
         attempt: fn(&File) -> Result<(), TryLockError>,
         wait: fn(&File) -> io::Result<()>,
     ) -> Result<Lock> {
-        let path = self.path("lock");
+        let path = self.path(name);
         let file = File::options()
             .create(true)
             .truncate(false)
@@ -97,7 +108,7 @@ impl Cache {
             Err(TryLockError::WouldBlock) => {
                 eprintln!(
                     "another cargo xtask is working in {}; waiting for it",
-                    self.root.display()
+                    path.with_file_name("").display()
                 );
                 wait(&file).with_context(|| format!("lock {}", path.display()))?;
             }
@@ -144,6 +155,31 @@ impl Cache {
         }
         fs::rename(&new, &place)
             .with_context(|| format!("rename {} to {}", new.display(), place.display()))?;
+        Ok(place)
+    }
+
+    /// An entry that is made where it stays, so that an interrupted maker goes on where it was. It is not there before it has its stamp.
+    pub(crate) fn entry_in_place(
+        &self,
+        _lock: &Lock,
+        name: &str,
+        recipe: &str,
+        make: impl FnOnce(&Path) -> Result<()>,
+    ) -> Result<PathBuf> {
+        let place = self.path(name);
+        if self.has(name, recipe) {
+            return Ok(place);
+        }
+        fs::create_dir_all(&place).with_context(|| format!("create {}", place.display()))?;
+        let stamp = place.join(STAMP);
+        match fs::remove_file(&stamp) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(error).with_context(|| format!("remove {}", stamp.display()));
+            }
+            _ => {}
+        }
+        make(&place)?;
+        write_atomically(&stamp, recipe)?;
         Ok(place)
     }
 }
@@ -259,6 +295,29 @@ mod tests {
             assert_eq!(fs::read_to_string(place.join("by")).expect("by"), expected);
         }
         assert!(!cache.path("tmp/e.old").exists());
+    }
+
+    #[test]
+    fn interrupted_maker_in_place_goes_on_and_its_entry_is_not_there_before() {
+        let (_dir, cache) = cache();
+        let lock = cache.lock_exclusive_at("v1.lock").expect("lock");
+        let begun = |new: &Path| {
+            fs::write(new.join("half"), "x")?;
+            bail!("interrupted")
+        };
+        for recipe in ["r1", "r2"] {
+            assert!(cache.entry_in_place(&lock, "v1", recipe, begun).is_err());
+            assert!(!cache.has("v1", "r1") && !cache.has("v1", recipe));
+            let place = cache
+                .entry_in_place(&lock, "v1", recipe, |place| {
+                    assert!(place.join("half").exists());
+                    Ok(())
+                })
+                .expect("made");
+            assert!(cache.has("v1", recipe) && place == cache.path("v1"));
+        }
+        let again = cache.entry_in_place(&lock, "v1", "r2", |_| bail!("made twice"));
+        assert!(again.is_ok());
     }
 
     #[test]

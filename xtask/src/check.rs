@@ -16,7 +16,6 @@ use crate::progress::Step;
 use crate::report;
 use crate::results;
 use crate::run::BuildArgs;
-use crate::setup::Kit;
 use crate::tables;
 use crate::tidy;
 use crate::workspace::Workspace;
@@ -38,7 +37,7 @@ pub(crate) fn run(workspace: &Workspace, cache: &Cache, args: &BuildArgs) -> Res
         Some(tree) => source_of(tree),
         None => chosen.kit.source(),
     };
-    let steps = steps(workspace, &chosen.kit, &target, &source);
+    let steps = steps(workspace, &target, &source);
     let count = steps.len();
     let mut all = Vec::new();
     for (n, (name, work)) in steps.into_iter().enumerate() {
@@ -108,7 +107,6 @@ fn summary(all: &[Done]) -> ExitCode {
 
 fn steps<'a>(
     workspace: &'a Workspace,
-    kit: &'a Kit,
     target: &'a Target<'a>,
     source: &'a Path,
 ) -> Vec<(&'static str, Work<'a>)> {
@@ -175,9 +173,9 @@ fn steps<'a>(
         ),
     ];
     // The user's own tree is built by the host's compiler, whose clippy need not be there.
-    let clippy = match target {
-        Target::Stock(_) => kit.root().dir().join("usr/bin/clippy-driver").exists(),
-        Target::Own(_) => exec::find_program("clippy-driver").is_some(),
+    let clippy = match target.root() {
+        Some(root) => root.dir().join("usr/bin/clippy-driver").exists(),
+        None => exec::find_program("clippy-driver").is_some(),
     };
     if clippy {
         steps.push((

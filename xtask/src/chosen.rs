@@ -5,16 +5,20 @@
 use anyhow::Result;
 
 use crate::cache::{Cache, Lock};
+use crate::debug::DebugKernel;
+use crate::flavour::Flavour;
 use crate::module::{OwnTree, Target};
 use crate::run::BuildArgs;
 use crate::setup::{self, Kit, Wish};
 use crate::workspace::Workspace;
 
-/// The kit, and the user's own tree if one was named.
+/// The kit, and the user's own tree or the debug kernel if that was named.
 #[derive(Debug)]
 pub(crate) struct Chosen {
     pub(crate) kit: Kit,
     pub(crate) own: Option<OwnTree>,
+    pub(crate) flavour: Flavour,
+    debug: Option<DebugKernel>,
     /// Keeps the cache's entries in place while they are used.
     _kept: Lock,
 }
@@ -25,21 +29,29 @@ impl Chosen {
         let own = args.kdir.as_deref().map(OwnTree::open).transpose()?;
         let wish = Wish {
             own_kernel: own.is_some(),
+            clang: args.kernel == Flavour::Debug,
             ..Wish::default()
         };
         let (kit, kept) = setup::ensure(workspace.repo(), cache, wish)?;
+        let debug = match args.kernel {
+            Flavour::Debug => Some(DebugKernel::ensure(workspace, &kit)?),
+            Flavour::Stock => None,
+        };
         Ok(Self {
             kit,
             own,
+            flavour: args.kernel,
+            debug,
             _kept: kept,
         })
     }
 
     /// What is built against and booted.
     pub(crate) fn target(&self) -> Target<'_> {
-        match &self.own {
-            Some(tree) => Target::Own(tree),
-            None => Target::Stock(&self.kit),
+        match (&self.own, &self.debug) {
+            (Some(tree), _) => Target::Own(tree),
+            (None, Some(kernel)) => Target::Debug(kernel),
+            (None, None) => Target::Stock(&self.kit),
         }
     }
 }

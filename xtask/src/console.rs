@@ -6,7 +6,7 @@
 const MARK: &str = "@@evf ";
 
 /// Texts by which the kernel reports its own misbehaviour. None of them is ever printed on purpose.
-const SPLATS: [&str; 19] = [
+const SPLATS: [&str; 24] = [
     "BUG:",
     "WARNING:",
     "Oops:",
@@ -26,6 +26,11 @@ const SPLATS: [&str; 19] = [
     "scheduling while atomic",
     "sleeping function called from invalid context",
     "refcount_t:",
+    "ODEBUG",
+    "INFO: trying to register non-static key",
+    "turning off the locking correctness validator",
+    "Kernel memory leak detector disabled",
+    "list_add corruption",
 ];
 
 /// One line of the console, understood.
@@ -127,6 +132,7 @@ fn is_splat(line: &str) -> bool {
         return false;
     };
     SPLATS.iter().any(|splat| message.contains(splat))
+        || is_slab(message)
         || is_rcu_stall(message)
         || is_lockdep(message)
 }
@@ -142,6 +148,12 @@ fn kernel_message(line: &str) -> Option<&str> {
         // A thread or CPU id can follow the time: `[    1.234567][    T1]`.
         (digits(seconds) && micros.len() == 6 && digits(micros)).then_some(message)
     })
+}
+
+/// The allocator's own checks: `BUG kmalloc-64 (Tainted: G): Poison overwritten`. A thread or CPU id can stand before it.
+fn is_slab(message: &str) -> bool {
+    let (_, text) = message.rsplit_once("] ").unwrap_or(("", message));
+    text.trim_start().starts_with("BUG ")
 }
 
 fn is_rcu_stall(message: &str) -> bool {
@@ -242,6 +254,16 @@ mod tests {
             "UBSAN: array-index-out-of-bounds in x.c:1:2",
             "WARNING: suspicious RCU usage",
             "refcount_t: underflow; use-after-free.",
+            "BUG kmalloc-64 (Tainted: G           O       ): Poison overwritten",
+            "ODEBUG: free active (active state 0) object: ffff888003 object type: timer_list",
+            "ODEBUG: Out of memory. ODEBUG disabled",
+            "INFO: trying to register non-static key.",
+            "BUG: MAX_LOCKDEP_ENTRIES too low!",
+            "turning off the locking correctness validator.",
+            "kmemleak: Kernel memory leak detector disabled",
+            "list_add corruption. next->prev should be prev (ffff), but was 0. (next=ffff).",
+            "WARNING: bad unlock balance detected!",
+            "BUG: Invalid wait context ",
         ] {
             for stamp in [
                 "[    1.234567] ",

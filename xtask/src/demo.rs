@@ -14,10 +14,7 @@ use crate::run::{self, BootArgs, Prepared};
 use crate::workspace::Workspace;
 
 const PROGRAM: &str = "/usr/bin/evf-demo";
-const LIMITS: Limits = Limits {
-    silence: Duration::from_secs(240),
-    total: Duration::from_secs(1200),
-};
+const LIMITS: Limits = Limits::new(Duration::from_secs(240), Duration::from_secs(1200));
 
 /// Runs the verb.
 pub(crate) fn run(workspace: &Workspace, cache: &Cache, args: &BootArgs) -> Result<ExitCode> {

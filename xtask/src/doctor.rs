@@ -181,6 +181,12 @@ fn kit_rows(kit: &Kit, found: &mut Findings) -> bool {
             );
         }
     }
+    for (part, path) in kit.debug_parts() {
+        found.good(
+            &format!("cache: {part}"),
+            format!("{} ({})", path.display(), HumanBytes(cache::size(&path))),
+        );
+    }
     if root {
         compilers(kit, &kit.config(), found);
     }

@@ -12,9 +12,11 @@ mod chosen;
 mod console;
 mod cpio;
 mod debian;
+mod debug;
 mod demo;
 mod doctor;
 mod exec;
+mod flavour;
 mod fuzz;
 mod guest;
 mod junit;
@@ -100,6 +102,10 @@ enum Verb {
     ///
     /// A run counts as good only if the guest says so in its last line; complaints of the kernel on the console, silence
     /// past a limit or an end without that line are failures. The results also lie in target/evfilter/junit.xml.
+    ///
+    /// `--kernel debug` runs them on a kernel of the same source with KASAN, lockdep, kmemleak, debug objects, UBSAN and fault injection. It
+    /// is built when it is first asked for; that takes an hour on two processors and some 5 GB in the cache, and goes on where it was interrupted. Every run
+    /// on it ends with a search for memory of the module that nobody holds.
     QemuTest(TestArgs),
     /// Count instructions: evfilter beside seccomp, Landlock and nothing
     ///
@@ -158,7 +164,7 @@ fn work(cli: &Cli) -> Result<ExitCode> {
         Verb::Setup { update } => {
             let wish = setup::Wish {
                 update: *update,
-                own_kernel: false,
+                ..setup::Wish::default()
             };
             let (kit, _lock) = setup::ensure(workspace.repo(), &cache, wish)?;
             println!(

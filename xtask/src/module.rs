@@ -9,7 +9,9 @@ use std::process::Command;
 use anyhow::{Context as _, Result, bail};
 use serde::Deserialize;
 
+use crate::buildroot::Root;
 use crate::cache;
+use crate::debug::DebugKernel;
 use crate::exec;
 use crate::kernel::Kernel;
 use crate::setup::Kit;
@@ -144,6 +146,8 @@ impl OwnTree {
 pub(crate) enum Target<'a> {
     /// The stock kernel of the cache.
     Stock(&'a Kit),
+    /// The debug kernel of the cache.
+    Debug(&'a DebugKernel),
     /// The user's own.
     Own(&'a OwnTree),
 }
@@ -153,6 +157,7 @@ impl Target<'_> {
     pub(crate) fn image(&self) -> PathBuf {
         match self {
             Self::Stock(kit) => kit.image(),
+            Self::Debug(kernel) => kernel.image(),
             Self::Own(tree) => tree.image(),
         }
     }
@@ -161,6 +166,7 @@ impl Target<'_> {
     pub(crate) fn key(&self) -> String {
         match self {
             Self::Stock(kit) => kit.kernel.key(),
+            Self::Debug(kernel) => kernel.key().to_owned(),
             Self::Own(tree) => format!("own-{}", tree.release()),
         }
     }
@@ -169,7 +175,17 @@ impl Target<'_> {
     pub(crate) fn release(&self) -> &str {
         match self {
             Self::Stock(kit) => &kit.kernel.release,
+            Self::Debug(kernel) => kernel.release(),
             Self::Own(tree) => tree.release(),
+        }
+    }
+
+    /// The root in which it is built against; none for the user's own, which is built against on the host.
+    pub(crate) fn root(&self) -> Option<Root> {
+        match self {
+            Self::Stock(kit) => Some(kit.root()),
+            Self::Debug(kernel) => Some(kernel.root().clone()),
+            Self::Own(_) => None,
         }
     }
 
@@ -191,6 +207,12 @@ impl Target<'_> {
                     .bind(out)
                     .command()
             }
+            Self::Debug(kernel) => kernel
+                .make()
+                .args(words)
+                .bind(workspace.repo())
+                .bind(out)
+                .command(),
             Self::Own(tree) => {
                 let mut make = tree.make()?;
                 make.args(words);

@@ -63,6 +63,8 @@ pub(crate) struct Machine {
     pub(crate) kernel: PathBuf,
     /// cpio archives, one after another.
     pub(crate) initrd: PathBuf,
+    /// The size of its memory, as QEMU reads it.
+    pub(crate) memory: &'static str,
     /// Appended to the kernel command line.
     pub(crate) append: String,
     /// Whether the guest's console is this terminal, with QEMU's escape key (Ctrl-A), rather than plain stdout.
@@ -115,7 +117,7 @@ impl Qemu {
         args.extend(
             [
                 "-m",
-                "2G",
+                machine.memory,
                 "-nodefaults",
                 "-no-user-config",
                 "-no-reboot",
@@ -265,6 +267,7 @@ mod tests {
             kernel: PathBuf::from("/k/vmlinuz"),
             initrd: PathBuf::from("/i/initrd"),
             append: "oops=panic".to_owned(),
+            memory: "2G",
             interactive: false,
         };
         let qemu = Qemu::Host(PathBuf::from("/bin/qemu"));
@@ -272,6 +275,7 @@ mod tests {
         for part in [
             "tcg,thread=multi -cpu max",
             "-serial stdio",
+            "-m 2G",
             "-no-reboot",
             "-kernel /k/vmlinuz",
             "panic=-1",

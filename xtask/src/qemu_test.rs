@@ -23,6 +23,8 @@ use crate::run::{BootArgs, Prepared};
 use crate::workspace::Workspace;
 
 const RUNNER: &str = "/usr/bin/evf-tests";
+/// The test that asks the debug kernel what the others have leaked: it closes every run there.
+const LEAKS: &str = "leaks::nothing_of_ours_is_left_without_a_holder";
 
 /// Options of `cargo xtask qemu-test`.
 #[derive(Args, Clone, Debug)]
@@ -32,10 +34,10 @@ pub(crate) struct TestArgs {
     /// Run only the tests whose name (suite::test) contains NAME
     #[arg(long, value_name = "NAME")]
     filter: Option<String>,
-    /// Give the guest up after so many seconds
+    /// Give the guest up after so many seconds, ten times as many with the debug kernel
     #[arg(long, value_name = "S", default_value_t = 2700)]
     timeout: u64,
-    /// Give the guest up after so many seconds without a byte on its console
+    /// Give the guest up after so many seconds without a byte on its console, ten times as many with the debug kernel
     #[arg(long, value_name = "S", default_value_t = 120)]
     silence: u64,
     /// List the tests instead of running them; boots nothing
@@ -59,12 +61,23 @@ pub(crate) fn run(workspace: &Workspace, cache: &Cache, args: &TestArgs) -> Resu
             .command
             .extend(["--filter".to_owned(), filter.clone()]);
     }
+    let slowness = prepared.flavour().slowness();
+    if slowness > 1 {
+        if args.filter.is_some() {
+            overlay
+                .command
+                .extend(["--filter".to_owned(), LEAKS.to_owned()]);
+        }
+        overlay
+            .command
+            .extend(["--slow".to_owned(), slowness.to_string()]);
+    }
     overlay.command.extend(args.rest.iter().cloned());
     eprintln!("booting kernel {}", prepared.target().release());
-    let limits = Limits {
-        silence: Duration::from_secs(args.silence),
-        total: Duration::from_secs(args.timeout),
-    };
+    let limits = Limits::new(
+        Duration::from_secs(args.silence),
+        Duration::from_secs(args.timeout),
+    );
     let mut results = Results::default();
     let mut live = Live::new();
     let outcome = prepared.boot(&overlay, limits, |line, text| {

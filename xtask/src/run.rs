@@ -17,6 +17,7 @@ use crate::cache::{self, Cache};
 use crate::chosen::Chosen;
 use crate::console::Line;
 use crate::exec;
+use crate::flavour::Flavour;
 use crate::guest::Overlay;
 use crate::module::Target;
 use crate::qemu::{Accel, Machine, Qemu};
@@ -29,6 +30,14 @@ pub(crate) struct BuildArgs {
     /// Rust compiler is `rustc`, or what KERNEL_RUSTC names
     #[arg(long, value_name = "PATH")]
     pub(crate) kdir: Option<PathBuf>,
+    /// Which kernel of the cache to build against and boot
+    #[arg(
+        long,
+        value_name = "WHICH",
+        default_value = "stock",
+        conflicts_with = "kdir"
+    )]
+    pub(crate) kernel: Flavour,
 }
 
 /// Options of every verb that boots.
@@ -112,6 +121,11 @@ impl Prepared {
         self.chosen.target()
     }
 
+    /// Which of the cache's kernels it is; the user's own counts as the stock one.
+    pub(crate) fn flavour(&self) -> Flavour {
+        self.chosen.flavour
+    }
+
     /// What must be said of an untested kernel; nothing of the user's own.
     pub(crate) fn warning(&self) -> Option<String> {
         self.chosen
@@ -158,7 +172,8 @@ impl Prepared {
         let scratch = Scratch(scratch);
         let initrd = scratch.0.join("initrd");
         overlay.write(&self.chosen.kit.guest(), &initrd)?;
-        let append = [append, &self.append]
+        let flavour = self.flavour();
+        let append = [append, flavour.append(), &self.append]
             .map(str::trim)
             .join(" ")
             .trim()
@@ -168,6 +183,7 @@ impl Prepared {
                 kernel: self.target().image(),
                 initrd,
                 append,
+                memory: flavour.memory(),
                 interactive,
             },
             scratch,
@@ -188,7 +204,12 @@ impl Prepared {
         let (machine, _scratch) = self.machine(overlay, "oops=panic", false)?;
         let mut attempt = |log: &Path| {
             let command = self.qemu.command(&machine, self.accel)?;
-            boot::follow(command, log, limits, &mut line)
+            boot::follow(
+                command,
+                log,
+                limits.times(self.flavour().slowness()),
+                &mut line,
+            )
         };
         let log = console_log(&self.workspace);
         let outcome = attempt(&log)?;
@@ -266,14 +287,7 @@ pub(crate) fn run(workspace: &Workspace, cache: &Cache, args: &RunArgs) -> Resul
     }
     overlay.command.clone_from(&args.command);
     let total = Duration::from_secs(args.timeout);
-    let outcome = prepared.boot(
-        &overlay,
-        Limits {
-            silence: total,
-            total,
-        },
-        echo(),
-    )?;
+    let outcome = prepared.boot(&overlay, Limits::new(total, total), echo())?;
     if exec::verbose() {
         eprintln!(
             "guest: init after {:?}, off after {:?}; console: {}",

@@ -40,9 +40,9 @@ pub(crate) fn run(workspace: &Workspace, cache: &Cache, args: &BuildArgs) -> Res
     let mut project: Value =
         serde_json::from_str(&text).with_context(|| made.display().to_string())?;
     add_crates(&mut project, workspace.repo(), &crates)?;
-    if chosen.own.is_none() {
+    if let Some(root) = chosen.target().root() {
         // The generator ran in the build root and named its standard library by the path inside.
-        on_host(&mut project, chosen.kit.root().dir());
+        on_host(&mut project, root.dir());
     }
     let place = workspace.repo().join("module/rust-project.json");
     cache::write_atomically(&place, serde_json::to_string_pretty(&project)? + "\n")?;

@@ -11,6 +11,7 @@ use anyhow::{Context as _, Result, bail};
 use crate::buildroot::{self, Root};
 use crate::cache::{self, Cache, Lock};
 use crate::debian::{self, Apt, Mirror};
+use crate::debug;
 use crate::exec;
 use crate::guest;
 use crate::kernel::{Kernel, Known};
@@ -24,6 +25,9 @@ const STEPS: usize = 5;
 
 /// Modules of the stock kernel that tests load in the guest: the directory in the kernel's tree, and the name.
 const MODULES: [(&str, &str); 1] = [("fs/overlayfs", "overlay")];
+
+/// The part that is the debug kernel's build root, made when it is first asked for.
+const CLANG_ROOT: &str = "root-clang";
 
 /// What the build root has besides its base and the kernel's own C compiler.
 const BUILD_PACKAGES: [&str; 28] = [
@@ -66,7 +70,7 @@ pub(crate) struct Kit {
 
 impl Kit {
     /// A name inside the cache directory of this kernel.
-    fn name(&self, part: &str) -> String {
+    pub(crate) fn name(&self, part: &str) -> String {
         format!("{}/{part}", self.kernel.key())
     }
 
@@ -77,6 +81,11 @@ impl Kit {
     /// The build root.
     pub(crate) fn root(&self) -> Root {
         Root::at(self.place("root"))
+    }
+
+    /// The build root of the debug kernel.
+    pub(crate) fn clang_root(&self) -> Root {
+        Root::at(self.place(CLANG_ROOT))
     }
 
     /// The stock kernel.
@@ -131,6 +140,15 @@ impl Kit {
             .collect()
     }
 
+    /// Where the debug kernel and its build root lie, as far as they are there.
+    pub(crate) fn debug_parts(&self) -> Vec<(&'static str, PathBuf)> {
+        [debug::PART, CLANG_ROOT]
+            .map(|part| (part, self.place(part)))
+            .into_iter()
+            .filter(|(_, place)| place.exists())
+            .collect()
+    }
+
     fn has(&self, part: &str) -> bool {
         self.cache.has(&self.name(part), &self.recipe(part))
     }
@@ -138,6 +156,7 @@ impl Kit {
     fn recipe(&self, part: &str) -> String {
         let inputs = match part {
             "root" => BUILD_PACKAGES.join(" "),
+            CLANG_ROOT => format!("{} clang lld llvm", BUILD_PACKAGES.join(" ")),
             "guest" => guest::recipe(),
             "kernel" => MODULES.map(|(_, name)| name).join(" "),
             _ => String::new(),
@@ -148,11 +167,12 @@ impl Kit {
         )
     }
 
-    fn complete(&self, with_tree: bool) -> bool {
+    fn complete(&self, wish: Wish) -> bool {
         self.has("kernel")
             && self.has("root")
             && self.has("guest")
-            && (!with_tree || (self.has("source") && self.has("tree")))
+            && (wish.own_kernel || (self.has("source") && self.has("tree")))
+            && (!wish.clang || self.has(CLANG_ROOT))
     }
 
     /// The kit of the kernel that the cache has on record, whole or not.
@@ -183,14 +203,15 @@ pub(crate) struct Wish {
     pub(crate) update: bool,
     /// The kernel is the user's own: neither its source nor a prepared tree is needed.
     pub(crate) own_kernel: bool,
+    /// The debug kernel will be built: its build root is needed too.
+    pub(crate) clang: bool,
 }
 
 /// Makes what is missing in the cache. The lock keeps the parts in place while they are used.
 pub(crate) fn ensure(repo: &Path, cache: &Cache, wish: Wish) -> Result<(Kit, Lock)> {
-    let with_tree = !wish.own_kernel;
     if !wish.update {
         let lock = cache.lock_shared()?;
-        if let Some(kit) = Kit::recorded(cache)?.filter(|kit| kit.complete(with_tree)) {
+        if let Some(kit) = Kit::recorded(cache)?.filter(|kit| kit.complete(wish)) {
             warn(&kit.kernel);
             return Ok((kit, lock));
         }
@@ -209,7 +230,7 @@ pub(crate) fn ensure(repo: &Path, cache: &Cache, wish: Wish) -> Result<(Kit, Loc
         }
     }
     let lock = cache.lock_shared()?;
-    match Kit::recorded(cache)?.filter(|kit| kit.complete(with_tree)) {
+    match Kit::recorded(cache)?.filter(|kit| kit.complete(wish)) {
         Some(kit) => {
             warn(&kit.kernel);
             Ok((kit, lock))
@@ -266,6 +287,20 @@ fn make_all(known: &Known, cache: &Cache, lock: &Lock, apt: &Apt, wish: Wish) ->
         let root = Root::make(new, cache, apt, mmdebstrap, &packages, &mut step)?;
         tree::check_compilers(&root, &config, &compiler)
     })?;
+    if wish.clang {
+        let clang = debug::packages(&config)?;
+        cache.entry(
+            lock,
+            &kit.name(CLANG_ROOT),
+            &kit.recipe(CLANG_ROOT),
+            |new| {
+                let mut packages: Vec<&str> = buildroot::BASE.to_vec();
+                packages.extend(BUILD_PACKAGES);
+                packages.extend(clang.iter().map(String::as_str));
+                Root::make(new, cache, apt, mmdebstrap, &packages, &mut step).map(|_| ())
+            },
+        )?;
+    }
     step.done("");
 
     if !wish.own_kernel {

@@ -10,6 +10,7 @@ use crate::harness::{Test, note, tests};
 use crate::kernel::attach;
 use crate::program::{ALLOW, KILL, Part, errno, image, load, ret, unless_equal_skip};
 use crate::seccomp;
+use crate::slow;
 use crate::sys::child::run;
 use crate::sys::clock::cheapest;
 use crate::sys::raw;
@@ -95,6 +96,7 @@ fn cost(judge: Judge, rules: u32, layers: usize) -> Cost {
 /// The same costs for a small and a large policy; and, so that this can be told from a clock that shows nothing, not the same where seccomp compares.
 #[track_caller]
 fn compare(small: (u32, usize), large: (u32, usize)) {
+    slow::skip_measurement();
     let free = cost(Judge::Nobody, 0, 0);
     let [few, many] = [small, large].map(|(rules, layers)| cost(Judge::Evfilter, rules, layers));
     let theirs = [small, large].map(|(rules, layers)| cost(Judge::Seccomp, rules, layers));

@@ -9,6 +9,7 @@ use guest_tests::corpus;
 use guest_tests::corpus::case::Under;
 
 use crate::harness::{Test, skip};
+use crate::slow;
 
 /// The program, where `cargo xtask` puts it.
 const PROGRAM: &str = "/usr/bin/evf-escapes";
@@ -32,6 +33,7 @@ pub(super) fn tests() -> Vec<Test> {
 fn run(name: &str, under: Under) {
     let output = Command::new(PROGRAM)
         .args(["--case", name, "--policy", under.word()])
+        .args(["--slow", &slow::factor().to_string()])
         .output()
         .expect(PROGRAM);
     let out = String::from_utf8_lossy(&output.stdout);

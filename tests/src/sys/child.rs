@@ -101,10 +101,10 @@ impl Child {
         self.board.values()
     }
 
-    /// Waits until it has put `count` values, or fails after ten seconds.
+    /// Waits until it has put `count` values, or fails after ten seconds of the stock kernel's.
     #[track_caller]
     pub fn until(&self, count: usize) -> Vec<i64> {
-        for _ in 0..10_000 {
+        for _ in 0..10_000 * crate::slow::factor() {
             let values = self.values();
             if values.len() >= count {
                 return values;

@@ -1,0 +1,324 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Every allocation that can fail fails once: the n-th of a call, for each n until the call has no more of them. What comes of it is a refusal or the
+//! whole effect, never a task that is free although it was told that it is confined, or an event that nobody has judged.
+//!
+//! For kernels with fault injection only (`cargo xtask qemu-test --kernel debug`): it fails allocations and copies from user memory alike.
+
+use std::fs;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+
+use evfilter::Policy;
+use libc::{EFAULT, ENOMEM};
+use uapi::control::{IOC_LOAD, Load, RESTRICT_AT_EXEC};
+
+use crate::executable::{exec, install, tells_layers};
+use crate::harness::{Test, note, skip, tests};
+use crate::kernel::{control, ioctl, layers, load, restrict, restrict_through, restrict_with};
+use crate::program::deny_name;
+use crate::sys::child::{End, exit, fork, run, start, wait};
+use crate::sys::{Ret, no_new_privs, open, own, sys, try_open};
+
+pub(super) fn tests() -> Vec<Test> {
+    let tests = tests!("faults";
+        load_that_fails_leaves_no_filter, law_5_fail_closed_restrict_self, law_5_fail_closed_second_layer, law_5_fail_closed_fork, law_5_fail_closed_thread,
+        law_5_fail_closed_exec, law_5_fail_closed_name, law_5_fail_closed_object, law_5_fail_closed_long_path,
+    );
+    tests.into_iter().map(|test| test.limit(120)).collect()
+}
+
+const NAME: &std::ffi::CStr = c"/evf-absent/evf-faults";
+const LAYERS: &std::ffi::CStr = c"/evf-faults-layers";
+/// No call here has so many allocations.
+const MOST: u32 = 5000;
+
+/// The switch of the calling thread.
+struct Faults(OwnedFd);
+
+impl Faults {
+    /// Sets the kernel up, or skips the test where it cannot fail.
+    fn set_up() {
+        let debug = "/sys/kernel/debug";
+        if fs::metadata("/proc/self/fail-nth").is_err() {
+            skip(
+                "this kernel cannot make allocations fail (cargo xtask qemu-test --kernel debug can)",
+            );
+        }
+        for (file, value) in [
+            ("failslab/verbose", "0"),
+            ("failslab/ignore-gfp-wait", "N"),
+            ("fail_page_alloc/verbose", "0"),
+            ("fail_page_alloc/ignore-gfp-wait", "N"),
+            ("fail_page_alloc/min-order", "0"),
+            ("fail_usercopy/verbose", "0"),
+        ] {
+            fs::write(format!("{debug}/{file}"), value).expect(file);
+        }
+    }
+
+    /// Of the thread that calls this.
+    fn of_this_thread() -> Faults {
+        Faults(open(c"/proc/thread-self/fail-nth", libc::O_RDWR).expect("fail-nth"))
+    }
+
+    fn set(&self, n: u32) {
+        let text = n.to_string();
+        let written = sys!(libc::SYS_pwrite64, &self.0, text.as_ptr(), text.len(), 0);
+        assert_eq!(written, Ok(text.len() as u64), "fail-nth");
+    }
+
+    /// What `deed` returns when its `n`-th allocation fails, and whether it has so many.
+    fn during<T>(&self, n: u32, deed: impl FnOnce() -> T) -> (T, bool) {
+        self.set(n);
+        let result = deed();
+        let mut text = [0u8; 16];
+        let read = sys!(libc::SYS_pread64, &self.0, text.as_mut_ptr(), text.len(), 0);
+        self.set(0);
+        assert!(read.is_ok(), "fail-nth: {read:?}");
+        // In the child of a fork the switch still is the parent's: nobody asks there.
+        (result, text[0] == b'0')
+    }
+}
+
+/// Runs `round` in a child for each n, until it says that there was no n-th allocation; says how many there were, which must be some.
+#[track_caller]
+fn each(round: impl Fn(&Faults, u32) -> bool) {
+    Faults::set_up();
+    for n in 1..MOST {
+        let seen = run(|board| {
+            let failed = round(&Faults::of_this_thread(), n);
+            board.put(i64::from(failed));
+        });
+        match seen.end {
+            End::Exit(0) => {}
+            end => panic!("with allocation {n} failing the test ended with {end:?}"),
+        }
+        if seen.values == [0] {
+            note(&format!("{} allocations failed one after another", n - 1));
+            assert!(n > 1, "nothing was made to fail");
+            return;
+        }
+    }
+    panic!("no end of allocations");
+}
+
+/// A refusal for want of memory, or of what could not be copied.
+#[track_caller]
+fn assert_refused(n: u32, errno: i32) {
+    assert!(
+        matches!(errno, ENOMEM | EFAULT),
+        "allocation {n}: errno {errno}"
+    );
+}
+
+/// A filter on names and on calls, with an automaton, that becomes machine code.
+fn image() -> Vec<u8> {
+    let text = "on syscall.enter { deny ENOANO geteuid; default allow }\n\
+        on vfs.getname { deny ENOTUNIQ path matches \"/evf-absent/**\"; default allow }";
+    let policy = Policy::parse(text).unwrap_or_else(|error| panic!("{error}"));
+    policy.image().to_vec()
+}
+
+/// Whether the caller is judged by [`image`], in both its parts or not at all.
+#[track_caller]
+fn is_judged() -> bool {
+    let refusals = (
+        sys!(libc::SYS_geteuid) == Err(libc::ENOANO),
+        try_open(NAME) == Err(libc::ENOTUNIQ),
+    );
+    assert_eq!(refusals.0, refusals.1, "half of a policy");
+    refusals.0
+}
+
+fn load_that_fails_leaves_no_filter() {
+    let image = image();
+    each(|faults, n| {
+        no_new_privs();
+        let control = control();
+        let argument = Load {
+            size: size_of::<Load>() as u32,
+            image: image.as_ptr() as u64,
+            image_len: image.len() as u32,
+            ..Load::default()
+        };
+        let request = || own(ioctl(control.as_fd(), IOC_LOAD, &raw const argument));
+        let (loaded, failed) = faults.during(n, request);
+        match loaded {
+            // Machine code and what is made ready to save time may be missing; what decides may not.
+            Ok(filter) => {
+                restrict(&filter);
+                assert!(is_judged(), "allocation {n}");
+            }
+            Err(errno) => assert_refused(n, errno),
+        }
+        failed
+    });
+}
+
+/// Pushes `filter` with the n-th allocation failing; whether there was one.
+#[track_caller]
+fn push(faults: &Faults, n: u32, control: &OwnedFd, filter: &OwnedFd, before: u32) -> bool {
+    let request = || restrict_through(control.as_fd(), filter.as_raw_fd());
+    let (pushed, failed) = faults.during(n, request);
+    match pushed {
+        Ok(_) => assert_eq!(
+            (layers(), is_judged()),
+            (before + 1, true),
+            "allocation {n}"
+        ),
+        Err(errno) => {
+            assert_refused(n, errno);
+            assert_eq!((layers(), is_judged()), (before, false), "allocation {n}");
+        }
+    }
+    failed
+}
+
+fn law_5_fail_closed_restrict_self() {
+    let image = image();
+    each(|faults, n| {
+        no_new_privs();
+        push(faults, n, &control(), &load(&image), 0)
+    });
+}
+
+/// Several layers are compiled into one program when one is pushed.
+fn law_5_fail_closed_second_layer() {
+    let image = image();
+    each(|faults, n| {
+        no_new_privs();
+        restrict(&load(&deny_name(b"/evf-absent/first")));
+        let failed = push(faults, n, &control(), &load(&image), 1);
+        assert_ne!(try_open(c"/evf-absent/first"), Err(libc::ENOENT));
+        failed
+    });
+}
+
+fn law_5_fail_closed_fork() {
+    let image = image();
+    each(|faults, n| {
+        no_new_privs();
+        restrict(&load(&image));
+        let (made, failed) = faults.during(n, fork);
+        match made {
+            Ok(0) => exit(if is_judged() && layers() == 1 { 0 } else { 1 }),
+            Ok(pid) => assert_eq!(wait(pid), End::Exit(0), "allocation {n}"),
+            Err(errno) => assert_refused(n, errno),
+        }
+        failed
+    });
+}
+
+fn law_5_fail_closed_thread() {
+    let image = image();
+    each(|faults, n| {
+        no_new_privs();
+        restrict(&load(&image));
+        let spawn = || std::thread::Builder::new().spawn(|| (is_judged(), layers()));
+        let (spawned, failed) = faults.during(n, spawn);
+        match spawned {
+            Ok(thread) => assert_eq!(thread.join().ok(), Some((true, 1)), "allocation {n}"),
+            // The library says so of any want of memory.
+            Err(error) if error.raw_os_error() == Some(libc::EAGAIN) => {}
+            Err(error) => assert_refused(n, error.raw_os_error().unwrap_or(0)),
+        }
+        failed
+    });
+}
+
+/// The layer takes hold at the exec; one that fails behind the point of no return ends the process, as everywhere.
+fn law_5_fail_closed_exec() {
+    Faults::set_up();
+    install(LAYERS, &tells_layers());
+    let image = image();
+    for n in 1..MOST {
+        let child = start(|board| {
+            no_new_privs();
+            let filter = load(&image);
+            let told = restrict_with(RESTRICT_AT_EXEC, filter.as_raw_fd());
+            assert_eq!(told, (Ok(0), 0));
+            Faults::of_this_thread().during(n, || exec(LAYERS));
+            board.put(i64::from(layers()) + i64::from(is_judged()));
+        });
+        let left = left_of(child.pid);
+        let seen = child.wait();
+        match (seen.end, seen.values.as_slice()) {
+            // The program ran: its status is the number of its layers.
+            (End::Exit(1), []) => {}
+            // The exec failed, and another one might succeed.
+            (End::Exit(0), [0]) => {}
+            (End::Signal(libc::SIGKILL | libc::SIGSEGV, _), []) => {}
+            (end, values) => panic!("allocation {n}: {end:?}, {values:?}"),
+        }
+        if left > 0 {
+            assert_eq!(seen.end, End::Exit(1));
+            note(&format!("{} allocations failed one after another", n - 1));
+            assert!(n > 1, "nothing was made to fail");
+            return;
+        }
+    }
+    panic!("no end of allocations");
+}
+
+/// How many allocations a process that has ended, but is not reaped, would have had to make for one to fail.
+#[track_caller]
+fn left_of(pid: i32) -> u32 {
+    let mut info = [0u64; 16];
+    let options = libc::WEXITED | libc::WNOWAIT;
+    let ended = sys!(
+        libc::SYS_waitid,
+        libc::P_PID,
+        pid,
+        info.as_mut_ptr(),
+        options,
+        0
+    );
+    assert_eq!(ended, Ok(0), "waitid");
+    let text = fs::read_to_string(format!("/proc/{pid}/fail-nth")).expect("fail-nth");
+    text.trim().parse().expect("a number")
+}
+
+/// An event that must be refused is, whatever fails; one that is allowed may fail for want of memory.
+fn fail_closed_event(text: &str, prepare: fn(), refused: fn() -> Ret, errno: i32) {
+    let policy = Policy::parse(text).unwrap_or_else(|error| panic!("{error}"));
+    let image = policy.image();
+    each(|faults, n| {
+        prepare();
+        no_new_privs();
+        restrict(&load(image));
+        assert_eq!(refused(), Err(errno), "without a failure");
+        let (result, failed) = faults.during(n, refused);
+        match result {
+            Err(other) if other == errno => {}
+            Err(other) => assert_refused(n, other),
+            Ok(_) => panic!("allocation {n}: the event was not refused"),
+        }
+        failed
+    });
+}
+
+fn law_5_fail_closed_name() {
+    let text = "on vfs.getname { deny ENOTUNIQ path matches \"/etc/pass*\"; default allow }";
+    fail_closed_event(text, || (), || try_open(c"/etc/passwd"), libc::ENOTUNIQ);
+}
+
+fn law_5_fail_closed_object() {
+    let text =
+        "on vfs.pick { deny ENOTUNIQ action == open and path == \"/etc/passwd\"; default allow }";
+    fail_closed_event(text, || (), || try_open(c"/etc/passwd"), libc::ENOTUNIQ);
+}
+
+/// A path that does not fit on the stack takes memory to be judged.
+fn law_5_fail_closed_long_path() {
+    let text =
+        "on vfs.pick { deny ENOTUNIQ action == open and path suffix \"/evf-leaf\"; default allow }";
+    let prepare = || {
+        assert_eq!(sys!(libc::SYS_chdir, c"/tmp"), Ok(0));
+        for _ in 0..8 {
+            let name = std::ffi::CString::new("d".repeat(100)).expect("a name");
+            let _ = sys!(libc::SYS_mkdir, name.as_c_str(), 0o700);
+            assert_eq!(sys!(libc::SYS_chdir, name.as_c_str()), Ok(0));
+        }
+        drop(open(c"evf-leaf", libc::O_CREAT | libc::O_RDWR).expect("evf-leaf"));
+    };
+    fail_closed_event(text, prepare, || try_open(c"evf-leaf"), libc::ENOTUNIQ);
+}
