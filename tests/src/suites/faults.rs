@@ -29,32 +29,67 @@ pub(super) fn tests() -> Vec<Test> {
 const NAME: &std::ffi::CStr = c"/evf-absent/evf-faults";
 const LAYERS: &std::ffi::CStr = c"/evf-faults-layers";
 /// No call here has so many allocations.
-const MOST: u32 = 5000;
+const MOST: u32 = 100_000;
+/// How many of them are made to fail, at most: of more every second one, or third, and so on.
+const TRIED: u32 = 200;
 
-/// The switch of the calling thread.
-struct Faults(OwnedFd);
+/// Whose allocations count.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Whose {
+    /// Those below a function of the module.
+    Ours,
+    /// All that the kernel makes in the call.
+    All,
+}
 
-impl Faults {
+impl Whose {
     /// Sets the kernel up, or skips the test where it cannot fail.
-    fn set_up() {
+    fn set_up(self) {
         let debug = "/sys/kernel/debug";
         if fs::metadata("/proc/self/fail-nth").is_err() {
             skip(
                 "this kernel cannot make allocations fail (cargo xtask qemu-test --kernel debug can)",
             );
         }
+        let (start, end) = match self {
+            Whose::Ours => module(),
+            Whose::All => (0, u64::MAX),
+        };
+        for what in ["failslab", "fail_page_alloc", "fail_usercopy"] {
+            for (file, value) in [
+                ("verbose", "0".to_owned()),
+                ("stacktrace-depth", "32".to_owned()),
+                ("require-start", format!("{start:#x}")),
+                ("require-end", format!("{end:#x}")),
+            ] {
+                let file = format!("{debug}/{what}/{file}");
+                fs::write(&file, value).unwrap_or_else(|error| panic!("{file}: {error}"));
+            }
+        }
         for (file, value) in [
-            ("failslab/verbose", "0"),
             ("failslab/ignore-gfp-wait", "N"),
-            ("fail_page_alloc/verbose", "0"),
             ("fail_page_alloc/ignore-gfp-wait", "N"),
             ("fail_page_alloc/min-order", "0"),
-            ("fail_usercopy/verbose", "0"),
         ] {
             fs::write(format!("{debug}/{file}"), value).expect(file);
         }
     }
+}
 
+/// Where the module lies.
+fn module() -> (u64, u64) {
+    let text = fs::read_to_string("/proc/modules").expect("/proc/modules");
+    let line = text.lines().find(|line| line.starts_with("evfilter "));
+    let words: Vec<_> = line.expect("evfilter").split_whitespace().collect();
+    let start = words[5].trim_start_matches("0x");
+    let start = u64::from_str_radix(start, 16).expect("an address");
+    (start, start + words[1].parse::<u64>().expect("a size"))
+}
+
+/// The switch of one thread.
+struct Faults(OwnedFd);
+
+impl Faults {
     /// Of the thread that calls this.
     fn of_this_thread() -> Faults {
         Faults(open(c"/proc/thread-self/fail-nth", libc::O_RDWR).expect("fail-nth"))
@@ -62,43 +97,68 @@ impl Faults {
 
     fn set(&self, n: u32) {
         let text = n.to_string();
-        let written = sys!(libc::SYS_pwrite64, &self.0, text.as_ptr(), text.len(), 0);
-        assert_eq!(written, Ok(text.len() as u64), "fail-nth");
+        // What is left of an earlier number can make this very call fail, once.
+        for _ in 0..2 {
+            let written = sys!(libc::SYS_pwrite64, &self.0, text.as_ptr(), text.len(), 0);
+            if written == Ok(text.len() as u64) {
+                return;
+            }
+        }
+        panic!("fail-nth");
     }
 
-    /// What `deed` returns when its `n`-th allocation fails, and whether it has so many.
-    fn during<T>(&self, n: u32, deed: impl FnOnce() -> T) -> (T, bool) {
+    /// What `deed` returns when its `n`-th allocation fails, and how many more it would have had to make for that; none if it has failed.
+    fn during<T>(&self, n: u32, deed: impl FnOnce() -> T) -> (T, u32) {
         self.set(n);
         let result = deed();
         let mut text = [0u8; 16];
         let read = sys!(libc::SYS_pread64, &self.0, text.as_mut_ptr(), text.len(), 0);
         self.set(0);
-        assert!(read.is_ok(), "fail-nth: {read:?}");
-        // In the child of a fork the switch still is the parent's: nobody asks there.
-        (result, text[0] == b'0')
+        let left = match read {
+            Ok(bytes) => number(&text[..bytes as usize]),
+            // It was this very call that failed.
+            Err(EFAULT) => 1,
+            Err(errno) => panic!("fail-nth: errno {errno}"),
+        };
+        (result, left)
     }
 }
 
-/// Runs `round` in a child for each n, until it says that there was no n-th allocation; says how many there were, which must be some.
 #[track_caller]
-fn each(round: impl Fn(&Faults, u32) -> bool) {
-    Faults::set_up();
-    for n in 1..MOST {
-        let seen = run(|board| {
-            let failed = round(&Faults::of_this_thread(), n);
-            board.put(i64::from(failed));
-        });
-        match seen.end {
-            End::Exit(0) => {}
-            end => panic!("with allocation {n} failing the test ended with {end:?}"),
-        }
-        if seen.values == [0] {
-            note(&format!("{} allocations failed one after another", n - 1));
-            assert!(n > 1, "nothing was made to fail");
-            return;
-        }
+fn number(text: &[u8]) -> u32 {
+    let text = String::from_utf8_lossy(text);
+    text.trim().parse().expect("a number")
+}
+
+/// Gives `round` each n up to the number of allocations, which the first round counts because nothing fails in it, and which must not be zero. A round says how
+/// many were left.
+#[track_caller]
+fn each(round: impl Fn(u32) -> u32) {
+    let all = MOST - round(MOST);
+    assert!(all > 0, "nothing could be made to fail");
+    let step = all.div_ceil(TRIED);
+    note(&format!("{all} allocations, of which each in {step} fails"));
+    for n in (1..=all).step_by(step as usize) {
+        round(n);
     }
-    panic!("no end of allocations");
+}
+
+/// [`each`], with a child for each round.
+#[track_caller]
+fn each_in_a_child(whose: Whose, round: impl Fn(&Faults, u32) -> u32) {
+    whose.set_up();
+    each(|n| {
+        let seen = run(|board| {
+            let left = round(&Faults::of_this_thread(), n);
+            board.put(i64::from(left));
+        });
+        match (seen.end, seen.values.as_slice()) {
+            (End::Exit(0), [left]) => *left as u32,
+            // A process that has a layer, but whose other threads cannot be looked for, is killed.
+            (End::Signal(libc::SIGKILL, _), []) if whose == Whose::Ours => 0,
+            (end, values) => panic!("allocation {n}: {end:?}, {values:?}"),
+        }
+    });
 }
 
 /// A refusal for want of memory, or of what could not be copied.
@@ -131,7 +191,7 @@ fn is_judged() -> bool {
 
 fn load_that_fails_leaves_no_filter() {
     let image = image();
-    each(|faults, n| {
+    each_in_a_child(Whose::Ours, |faults, n| {
         no_new_privs();
         let control = control();
         let argument = Load {
@@ -141,7 +201,7 @@ fn load_that_fails_leaves_no_filter() {
             ..Load::default()
         };
         let request = || own(ioctl(control.as_fd(), IOC_LOAD, &raw const argument));
-        let (loaded, failed) = faults.during(n, request);
+        let (loaded, left) = faults.during(n, request);
         match loaded {
             // Machine code and what is made ready to save time may be missing; what decides may not.
             Ok(filter) => {
@@ -150,15 +210,15 @@ fn load_that_fails_leaves_no_filter() {
             }
             Err(errno) => assert_refused(n, errno),
         }
-        failed
+        left
     });
 }
 
-/// Pushes `filter` with the n-th allocation failing; whether there was one.
+/// Pushes `filter` with the n-th allocation failing; how many were left.
 #[track_caller]
-fn push(faults: &Faults, n: u32, control: &OwnedFd, filter: &OwnedFd, before: u32) -> bool {
+fn push(faults: &Faults, n: u32, control: &OwnedFd, filter: &OwnedFd, before: u32) -> u32 {
     let request = || restrict_through(control.as_fd(), filter.as_raw_fd());
-    let (pushed, failed) = faults.during(n, request);
+    let (pushed, left) = faults.during(n, request);
     match pushed {
         Ok(_) => assert_eq!(
             (layers(), is_judged()),
@@ -170,12 +230,12 @@ fn push(faults: &Faults, n: u32, control: &OwnedFd, filter: &OwnedFd, before: u3
             assert_eq!((layers(), is_judged()), (before, false), "allocation {n}");
         }
     }
-    failed
+    left
 }
 
 fn law_5_fail_closed_restrict_self() {
     let image = image();
-    each(|faults, n| {
+    each_in_a_child(Whose::Ours, |faults, n| {
         no_new_privs();
         push(faults, n, &control(), &load(&image), 0)
     });
@@ -184,53 +244,53 @@ fn law_5_fail_closed_restrict_self() {
 /// Several layers are compiled into one program when one is pushed.
 fn law_5_fail_closed_second_layer() {
     let image = image();
-    each(|faults, n| {
+    each_in_a_child(Whose::Ours, |faults, n| {
         no_new_privs();
         restrict(&load(&deny_name(b"/evf-absent/first")));
-        let failed = push(faults, n, &control(), &load(&image), 1);
+        let left = push(faults, n, &control(), &load(&image), 1);
         assert_ne!(try_open(c"/evf-absent/first"), Err(libc::ENOENT));
-        failed
+        left
     });
 }
 
 fn law_5_fail_closed_fork() {
     let image = image();
-    each(|faults, n| {
+    each_in_a_child(Whose::All, |faults, n| {
         no_new_privs();
         restrict(&load(&image));
-        let (made, failed) = faults.during(n, fork);
+        let (made, left) = faults.during(n, fork);
         match made {
             Ok(0) => exit(if is_judged() && layers() == 1 { 0 } else { 1 }),
             Ok(pid) => assert_eq!(wait(pid), End::Exit(0), "allocation {n}"),
             Err(errno) => assert_refused(n, errno),
         }
-        failed
+        left
     });
 }
 
 fn law_5_fail_closed_thread() {
     let image = image();
-    each(|faults, n| {
+    each_in_a_child(Whose::All, |faults, n| {
         no_new_privs();
         restrict(&load(&image));
         let spawn = || std::thread::Builder::new().spawn(|| (is_judged(), layers()));
-        let (spawned, failed) = faults.during(n, spawn);
+        let (spawned, left) = faults.during(n, spawn);
         match spawned {
             Ok(thread) => assert_eq!(thread.join().ok(), Some((true, 1)), "allocation {n}"),
             // The library says so of any want of memory.
             Err(error) if error.raw_os_error() == Some(libc::EAGAIN) => {}
             Err(error) => assert_refused(n, error.raw_os_error().unwrap_or(0)),
         }
-        failed
+        left
     });
 }
 
 /// The layer takes hold at the exec; one that fails behind the point of no return ends the process, as everywhere.
 fn law_5_fail_closed_exec() {
-    Faults::set_up();
+    Whose::All.set_up();
     install(LAYERS, &tells_layers());
     let image = image();
-    for n in 1..MOST {
+    each(|n| {
         let child = start(|board| {
             no_new_privs();
             let filter = load(&image);
@@ -246,17 +306,11 @@ fn law_5_fail_closed_exec() {
             (End::Exit(1), []) => {}
             // The exec failed, and another one might succeed.
             (End::Exit(0), [0]) => {}
-            (End::Signal(libc::SIGKILL | libc::SIGSEGV, _), []) => {}
+            (End::Signal(libc::SIGKILL | libc::SIGSEGV | libc::SIGBUS, _), []) => {}
             (end, values) => panic!("allocation {n}: {end:?}, {values:?}"),
         }
-        if left > 0 {
-            assert_eq!(seen.end, End::Exit(1));
-            note(&format!("{} allocations failed one after another", n - 1));
-            assert!(n > 1, "nothing was made to fail");
-            return;
-        }
-    }
-    panic!("no end of allocations");
+        left
+    });
 }
 
 /// How many allocations a process that has ended, but is not reaped, would have had to make for one to fail.
@@ -273,26 +327,25 @@ fn left_of(pid: i32) -> u32 {
         0
     );
     assert_eq!(ended, Ok(0), "waitid");
-    let text = fs::read_to_string(format!("/proc/{pid}/fail-nth")).expect("fail-nth");
-    text.trim().parse().expect("a number")
+    number(&fs::read(format!("/proc/{pid}/fail-nth")).expect("fail-nth"))
 }
 
 /// An event that must be refused is, whatever fails; one that is allowed may fail for want of memory.
 fn fail_closed_event(text: &str, prepare: fn(), refused: fn() -> Ret, errno: i32) {
     let policy = Policy::parse(text).unwrap_or_else(|error| panic!("{error}"));
     let image = policy.image();
-    each(|faults, n| {
+    each_in_a_child(Whose::All, |faults, n| {
         prepare();
         no_new_privs();
         restrict(&load(image));
         assert_eq!(refused(), Err(errno), "without a failure");
-        let (result, failed) = faults.during(n, refused);
+        let (result, left) = faults.during(n, refused);
         match result {
             Err(other) if other == errno => {}
             Err(other) => assert_refused(n, other),
             Ok(_) => panic!("allocation {n}: the event was not refused"),
         }
-        failed
+        left
     });
 }
 
