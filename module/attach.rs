@@ -27,6 +27,8 @@ pub(crate) struct Hook {
     pub(crate) symbol: &'static CStr,
     /// What answers for it, if its trampoline is shared with others; a trampoline of its own has its handler inside.
     pub(crate) handler: Option<Handler>,
+    /// Functions of the same source file that must call it: a compiler can also put its body into them, where no hook sees it.
+    callers: &'static [&'static CStr],
 }
 
 /// Answers for a function whose arguments these are.
@@ -43,7 +45,13 @@ impl Hook {
         Hook {
             symbol,
             handler: None,
+            callers: &[],
         }
+    }
+
+    /// The same, if these functions lead to it.
+    pub(crate) const fn called_by(self, callers: &'static [&'static CStr]) -> Hook {
+        Hook { callers, ..self }
     }
 
     /// A function whose trampoline is shared.
@@ -51,6 +59,7 @@ impl Hook {
         Hook {
             symbol,
             handler: Some(handler),
+            callers: &[],
         }
     }
 }
@@ -186,7 +195,7 @@ static SHARED: ffi::Filled<Shared> = ffi::Filled::new(Shared::NONE);
 ///
 /// # Errors
 ///
-/// `ENOENT` if a function is missing, `EINVAL` if it cannot be traced, `EOPNOTSUPP` if the compiler has made copies of it. One line in the kernel log
+/// `ENOENT` if a function is missing, `EINVAL` if it cannot be traced, `EOPNOTSUPP` if the compiler has made copies of it, on their own or inside of others. One line in the kernel log
 /// names it.
 pub(crate) fn find(points: &'static [AttachPoint]) -> Result {
     let mut functions = [Function::NONE; MAX_FUNCTIONS];
@@ -198,6 +207,7 @@ pub(crate) fn find(points: &'static [AttachPoint]) -> Result {
     }
     for (hook, function) in hooks.zip(&mut functions) {
         *function = symbol::find_traceable(hook.symbol)?;
+        symbol::expect_calls(hook.callers, hook.symbol, *function)?;
         if let Some(handler) = hook.handler {
             sites.push((function.site()?, handler), GFP_KERNEL)?;
         }

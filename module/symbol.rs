@@ -72,6 +72,21 @@ pub(crate) fn find_traceable(symbol: &CStr) -> Result<Function> {
     Err(EINVAL)
 }
 
+/// Makes sure that each of `callers` calls `function`, instead of having a copy of it inside: what passes through there would not be judged.
+///
+/// # Errors
+///
+/// Those of [`find`], and `EOPNOTSUPP` if one does not.
+pub(crate) fn expect_calls(callers: &[&CStr], symbol: &CStr, function: Function) -> Result {
+    for caller in callers {
+        if !find(caller)?.calls(function)? {
+            pr_err!("not loaded: in this kernel {caller:?} does not call {symbol:?}\n");
+            return Err(EOPNOTSUPP);
+        }
+    }
+    Ok(())
+}
+
 /// What gcc appends to the names of the copies that it makes of a function. A call through a copy would pass by the hook.
 const CLONES: [&str; 3] = [".constprop.0", ".isra.0", ".part.0"];
 

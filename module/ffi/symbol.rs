@@ -35,8 +35,14 @@ pub(crate) fn attached() -> impl core::ops::DerefMut<Target = u64> {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Function(usize);
 
-/// What the functions asked for are found with. `kallsyms_lookup_name` and `ftrace_location` are not exported.
-static LOOKUP: SetOnce<(Function, Function)> = SetOnce::new();
+/// What the functions asked for are found with. `kallsyms_lookup_name`, `ftrace_location` and `kallsyms_lookup_size_offset` are not exported.
+static LOOKUP: SetOnce<Lookup> = SetOnce::new();
+
+struct Lookup {
+    kallsyms: Function,
+    location: Function,
+    size: Function,
+}
 
 /// Finds what functions are found with; once, before anything else.
 ///
@@ -52,7 +58,11 @@ pub(crate) fn find_kallsyms() -> Result {
         return Err(ENOENT);
     }
     let kallsyms = Function(address);
-    LOOKUP.populate((kallsyms, kallsyms.lookup(c"ftrace_location")?));
+    LOOKUP.populate(Lookup {
+        kallsyms,
+        location: kallsyms.lookup(c"ftrace_location")?,
+        size: kallsyms.lookup(c"kallsyms_lookup_size_offset")?,
+    });
     Ok(())
 }
 
@@ -62,8 +72,7 @@ pub(crate) fn find_kallsyms() -> Result {
 ///
 /// `ENOENT` if there is none.
 pub(crate) fn function(name: &CStr) -> Result<Function> {
-    let (kallsyms, _) = LOOKUP.as_ref().ok_or(ENOENT)?;
-    kallsyms.lookup(name)
+    LOOKUP.as_ref().ok_or(ENOENT)?.kallsyms.lookup(name)
 }
 
 /// Bytes of the call that ftrace patches in.
@@ -75,7 +84,7 @@ impl Function {
 
     /// `unsigned long kallsyms_lookup_name(const char *name)` on this function.
     fn lookup(self, name: &CStr) -> Result<Function> {
-        // SAFETY: Only `LOOKUP`'s first is called this way; `name` is NUL-terminated.
+        // SAFETY: Only `kallsyms` of `LOOKUP` is called this way; `name` is NUL-terminated.
         match unsafe { evf_call(self.0, name.as_char_ptr() as usize, 0, 0, 0) } {
             0 => Err(ENOENT),
             address => Ok(Function(address as usize)),
@@ -94,9 +103,54 @@ impl Function {
 
     /// Where ftrace patches; 0 for nowhere.
     fn location(self) -> Result<usize> {
-        let (_, location) = LOOKUP.as_ref().ok_or(ENOENT)?;
+        let location = LOOKUP.as_ref().ok_or(ENOENT)?.location;
         // SAFETY: `unsigned long ftrace_location(unsigned long ip)`.
         Ok(unsafe { evf_call(location.0, self.0, 0, 0, 0) } as usize)
+    }
+
+    /// Bytes of the function.
+    fn size(self) -> Result<usize> {
+        let size = LOOKUP.as_ref().ok_or(ENOENT)?.size;
+        let (mut bytes, mut offset) = (0usize, 0usize);
+        // SAFETY: `int kallsyms_lookup_size_offset(unsigned long addr, unsigned long *symbolsize, unsigned long *offset)`.
+        let found = unsafe {
+            evf_call(
+                size.0,
+                self.0,
+                &raw mut bytes as usize,
+                &raw mut offset as usize,
+                0,
+            )
+        };
+        if found as i32 == 0 || offset != 0 {
+            return Err(ENOENT);
+        }
+        Ok(bytes)
+    }
+
+    /// Whether the function calls `callee` or jumps there. Bytes in the middle of an instruction that look like that are not told apart; they would have to hold
+    /// the one right distance.
+    pub(crate) fn calls(self, callee: Function) -> Result<bool> {
+        const CALL: u8 = 0xe8;
+        const JUMP: u8 = 0xe9;
+        const SHORT_JUMP: u8 = 0xeb;
+        // Where calls are counted (CALL_DEPTH_TRACKING) they lead to the padding in front of a function.
+        const PADDING: usize = 16;
+        let size = self.size()?;
+        // SAFETY: The kernel's text stays and can be read, behind the last function too; what is patched meanwhile is not what is looked for.
+        let byte = |at: usize| unsafe { ((self.0 + at) as *const u8).read_volatile() };
+        Ok((0..size).any(|at| {
+            let (length, distance) = match byte(at) {
+                CALL | JUMP => {
+                    let distance = [1, 2, 3, 4].map(|more| byte(at + more));
+                    (5, i32::from_le_bytes(distance) as isize)
+                }
+                SHORT_JUMP => (2, isize::from(byte(at + 1) as i8)),
+                _ => return false,
+            };
+            let target = (self.0 + at + length).wrapping_add_signed(distance);
+            callee.0.wrapping_sub(target) <= PADDING
+        }))
     }
 
     /// `int force_sig_seccomp(int syscall, int reason, bool force_coredump)` on this function.

@@ -19,13 +19,18 @@ extern "C" {
 }
 
 pub(super) const USER: AttachPoint = AttachPoint {
-    hooks: &[Hook::own(c"do_getname")],
+    // The last two are io_uring's.
+    hooks: &[Hook::own(c"do_getname").called_by(&[
+        c"getname_flags",
+        c"delayed_getname",
+        c"delayed_getname_uflags",
+    ])],
     trampoline: Trampoline(evf_tramp_getname),
     needed_by: Need::events(&[Event::VfsGetname]),
 };
 
 pub(super) const KERNEL: AttachPoint = AttachPoint {
-    hooks: &[Hook::own(c"do_getname_kernel")],
+    hooks: &[Hook::own(c"do_getname_kernel").called_by(&[c"getname_kernel", c"putname_to_delayed"])],
     trampoline: Trampoline(evf_tramp_getname_kernel),
     needed_by: Need::events(&[Event::VfsGetname]),
 };

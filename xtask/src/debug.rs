@@ -20,6 +20,9 @@ use crate::workspace::Workspace;
 
 /// Raised when the same configuration is built in another way.
 const RECIPE: &str = "1";
+/// The stock kernel's compiler leaves `do_getname` a function, clang would put it into the two that io_uring calls. There the module could not
+/// hook it, and would refuse this kernel.
+const WORDS: [&str; 1] = ["CFLAGS_namei.o=-finline-hint-functions"];
 /// The changes to the stock configuration.
 const FRAGMENT: &str = "qemu/debug.config";
 /// Its name in the cache.
@@ -52,8 +55,9 @@ impl DebugKernel {
         let name = kit.name(PART);
         let llvm = llvm(&stock)?;
         let recipe = format!(
-            "evfilter {RECIPE} debug {} LLVM {llvm}\n{fragment}",
-            kit.kernel.version
+            "evfilter {RECIPE} debug {} LLVM {llvm} {}\n{fragment}",
+            kit.kernel.version,
+            WORDS.join(" ")
         );
         let (cache, lock) = (kit.cache(), kit.name("debug.lock"));
         let mut kept = cache.lock_shared_at(&lock)?;
@@ -191,6 +195,7 @@ fn build(kit: &Kit, tree: &Path, llvm: &str, config: &str, fragment: &str) -> Re
         let jobs = std::thread::available_parallelism().map_or(1, usize::from);
         let mut command = make(&root, &source, llvm)
             .args([format!("O={}", tree.display()), format!("-j{jobs}")])
+            .args(WORDS)
             .args(targets.iter().copied())
             .bind(&source)
             .bind(tree)
