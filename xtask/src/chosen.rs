@@ -29,14 +29,14 @@ impl Chosen {
         let own = args.kdir.as_deref().map(OwnTree::open).transpose()?;
         let wish = Wish {
             own_kernel: own.is_some(),
-            clang: args.kernel == Flavour::Debug,
+            clang: args.kernel != Flavour::Stock,
             ..Wish::default()
         };
         let (kit, kept) = setup::ensure(workspace.repo(), cache, wish)?;
-        let debug = match args.kernel {
-            Flavour::Debug => Some(DebugKernel::ensure(workspace, &kit)?),
-            Flavour::Stock => None,
-        };
+        let recipe = args.kernel.recipe();
+        let debug = recipe
+            .map(|recipe| DebugKernel::ensure(workspace, &kit, recipe))
+            .transpose()?;
         Ok(Self {
             kit,
             own,

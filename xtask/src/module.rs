@@ -146,7 +146,7 @@ impl OwnTree {
 pub(crate) enum Target<'a> {
     /// The stock kernel of the cache.
     Stock(&'a Kit),
-    /// The debug kernel of the cache.
+    /// A debug kernel of the cache.
     Debug(&'a DebugKernel),
     /// The user's own.
     Own(&'a OwnTree),

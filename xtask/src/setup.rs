@@ -26,7 +26,7 @@ const STEPS: usize = 5;
 /// Modules of the stock kernel that tests load in the guest: the directory in the kernel's tree, and the name.
 const MODULES: [(&str, &str); 1] = [("fs/overlayfs", "overlay")];
 
-/// The part that is the debug kernel's build root, made when it is first asked for.
+/// The part that is the debug kernels' build root, made when it is first asked for.
 const CLANG_ROOT: &str = "root-clang";
 
 /// What the build root has besides its base and the kernel's own C compiler.
@@ -83,7 +83,7 @@ impl Kit {
         Root::at(self.place("root"))
     }
 
-    /// The build root of the debug kernel.
+    /// The build root of the debug kernels.
     pub(crate) fn clang_root(&self) -> Root {
         Root::at(self.place(CLANG_ROOT))
     }
@@ -140,9 +140,9 @@ impl Kit {
             .collect()
     }
 
-    /// Where the debug kernel and its build root lie, as far as they are there.
+    /// Where the debug kernels and their build root lie, as far as they are there.
     pub(crate) fn debug_parts(&self) -> Vec<(&'static str, PathBuf)> {
-        [debug::PART, CLANG_ROOT]
+        [debug::KASAN.part, debug::KCSAN.part, CLANG_ROOT]
             .map(|part| (part, self.place(part)))
             .into_iter()
             .filter(|(_, place)| place.exists())
@@ -203,7 +203,7 @@ pub(crate) struct Wish {
     pub(crate) update: bool,
     /// The kernel is the user's own: neither its source nor a prepared tree is needed.
     pub(crate) own_kernel: bool,
-    /// The debug kernel will be built: its build root is needed too.
+    /// A debug kernel will be built: its build root is needed too.
     pub(crate) clang: bool,
 }
 
