@@ -15,6 +15,7 @@ pub struct Test {
     pub name: String,
     run: Box<dyn Fn()>,
     limit: Duration,
+    restore: fn(),
 }
 
 impl Test {
@@ -24,12 +25,19 @@ impl Test {
             name: name.into(),
             run: Box::new(run),
             limit: Duration::from_secs(60),
+            restore: || (),
         }
     }
 
     /// The same with another limit, on the stock kernel.
     pub fn limit(mut self, seconds: u64) -> Test {
         self.limit = Duration::from_secs(seconds);
+        self
+    }
+
+    /// The same, and `restore` runs when its process has ended, however that was: by itself, by a panic, or because its time was up.
+    pub fn afterwards(mut self, restore: fn()) -> Test {
+        self.restore = restore;
         self
     }
 }
@@ -142,6 +150,7 @@ fn run_one(test: &Test) -> Outcome {
     let limit = slow::limit(test.limit);
     let end = watch(pid, &reader, limit, &mut output);
     let left = end_descendants();
+    (test.restore)();
     // Writers are gone: what is still in the pipe is the rest.
     let mut rest = Vec::new();
     if std::fs::File::from(reader).read_to_end(&mut rest).is_ok() {

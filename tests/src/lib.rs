@@ -6,6 +6,7 @@
 //! load, mount, trace and kill.
 
 pub mod executable;
+pub mod group;
 pub mod harness;
 pub mod kernel;
 pub mod kmsg;

@@ -6,6 +6,7 @@
 pub mod child;
 pub mod clock;
 pub mod clone;
+pub mod gate;
 pub mod i386;
 pub mod ia32;
 pub mod memory;

@@ -9,6 +9,7 @@ use std::time::Duration;
 use evfilter::Policy;
 use uapi::control::LOAD_INTERPRETED;
 
+use crate::group::Group;
 use crate::harness::{Test, note, skip, tests};
 use crate::kernel::{load, load_with, restrict};
 use crate::slow;
@@ -118,16 +119,10 @@ fn live(images: &Images, round: u64) {
     assert_eq!(seen.well()[1..], [refused, refused, nothing]);
 }
 
-const ROOT: &str = "/sys/fs/cgroup";
-const GROUP: &str = "/sys/fs/cgroup/evf-leaks";
-
 /// Bytes of the kernel's memory that the group is charged for, once the kernel has done what it had put off.
-fn charged() -> i64 {
+fn charged(group: &Group) -> i64 {
     nap(2000);
-    let text = fs::read_to_string(format!("{GROUP}/memory.stat")).expect("memory.stat");
-    text.lines()
-        .find_map(|line| line.strip_prefix("kernel ")?.parse().ok())
-        .expect("a line `kernel`")
+    group.number("memory.stat", "kernel")
 }
 
 /// Kibibytes that `/proc/meminfo` gives for what nobody is charged for: machine code, and memory of each processor.
@@ -158,17 +153,13 @@ fn thousand_lives_leave_nothing_charged() {
         run(|_| (0..count / 50).for_each(|_| drop(fifty()))).well();
     };
     let seen = run(|board| {
-        let enabled = fs::write(format!("{ROOT}/cgroup.subtree_control"), "+memory");
-        enabled.expect("cgroup.subtree_control");
-        if !fs::metadata(GROUP).is_ok_and(|found| found.is_dir()) {
-            fs::create_dir(GROUP).expect(GROUP);
-        }
-        fs::write(format!("{GROUP}/cgroup.procs"), "0").expect("cgroup.procs");
+        let group = Group::new("evf-leaks");
+        group.enter();
         // The first ones fill caches that stay.
         lives(100);
-        let before = (charged(), uncharged());
+        let before = (charged(&group), uncharged());
         lives(LIVES);
-        let after = (charged(), uncharged());
+        let after = (charged(&group), uncharged());
         board.put(after.0 - before.0);
         board.put(after.1 - before.1);
     });

@@ -47,12 +47,64 @@ extern "C" fn note(_signal: i32, info: *mut libc::siginfo_t, context: *mut libc:
 
 /// Catches SIGSYS from now on.
 pub fn catch_sigsys() {
-    // SAFETY: zero is a valid sigaction; the function given only stores to atomics.
+    handle(libc::SIGSYS, note as *const () as usize, libc::SA_SIGINFO);
+}
+
+/// Upper half of what a call returns that has raised SIGSYS, after [`answer_sigsys`]; the lower half is the filter's number.
+pub const TRAPPED: u64 = 0x7ee1_0000_0000;
+
+extern "C" fn answer(_signal: i32, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
+    // SAFETY: as for `note`; nobody else has these while the handler runs.
+    unsafe {
+        let errno = (*info.cast::<SigSys>()).errno;
+        let context = &mut *context.cast::<libc::ucontext_t>();
+        context.uc_mcontext.gregs[libc::REG_RAX as usize] =
+            (TRAPPED | u64::from(errno as u32)) as i64;
+    }
+}
+
+/// From now on a call that raises SIGSYS returns [`TRAPPED`] and the number that the filter gave, in whichever thread it is made.
+pub fn answer_sigsys() {
+    handle(libc::SIGSYS, answer as *const () as usize, libc::SA_SIGINFO);
+}
+
+static COUNTED: AtomicUsize = AtomicUsize::new(0);
+static INTERRUPTED: AtomicUsize = AtomicUsize::new(0);
+
+extern "C" fn add(_signal: i32, _info: *mut libc::siginfo_t, context: *mut libc::c_void) {
+    // SAFETY: the kernel passes a ucontext_t.
+    let registers = unsafe { &(*context.cast::<libc::ucontext_t>()).uc_mcontext.gregs };
+    let register = |at: i32| registers[at as usize];
+    // The instruction that enters the kernel leaves its return address in rcx.
+    if register(libc::REG_RCX) == register(libc::REG_RIP) {
+        INTERRUPTED.store(register(libc::REG_RSI) as usize, Ordering::SeqCst);
+    }
+    COUNTED.fetch_add(1, Ordering::SeqCst);
+}
+
+/// Counts a signal from now on, with `flags` of sigaction(2): SA_RESTART or none.
+pub fn count(signal: i32, flags: i32) {
+    let flags = flags | libc::SA_SIGINFO;
+    handle(signal, add as *const () as usize, flags);
+}
+
+/// The second argument of the system call during which the last counted signal has come; 0 if none has come during one since this was asked.
+pub fn interrupted() -> usize {
+    INTERRUPTED.swap(0, Ordering::SeqCst)
+}
+
+/// How many signals [`count`] has counted in this process.
+pub fn counted() -> usize {
+    COUNTED.load(Ordering::SeqCst)
+}
+
+fn handle(signal: i32, function: usize, flags: i32) {
+    // SAFETY: zero is a valid sigaction; the functions given store to atomics, or to what the kernel hands them.
     let done = unsafe {
         let mut action: libc::sigaction = std::mem::zeroed();
-        action.sa_sigaction = note as *const () as usize;
-        action.sa_flags = libc::SA_SIGINFO;
-        libc::sigaction(libc::SIGSYS, &action, std::ptr::null_mut())
+        action.sa_sigaction = function;
+        action.sa_flags = flags;
+        libc::sigaction(signal, &action, std::ptr::null_mut())
     };
     assert_eq!(done, 0, "sigaction");
 }
