@@ -25,6 +25,7 @@ mod ptrace;
 mod races;
 mod scope;
 mod selfid;
+mod storms;
 mod strict;
 mod syscall;
 mod tsync;
@@ -61,6 +62,7 @@ pub(crate) fn all() -> Vec<Test> {
         cli::tests,
         faults::tests,
         lifecycle::tests,
+        storms::tests,
         // The last one looks for what all others have left behind.
         leaks::tests,
     ] {

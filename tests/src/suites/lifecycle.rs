@@ -35,22 +35,22 @@ pub(super) fn tests() -> Vec<Test> {
     rows.map(|test| test.limit(1800)).collect()
 }
 
-fn insmod() -> Ret {
+pub(super) fn insmod() -> Ret {
     let file = open(MODULE, libc::O_RDONLY).expect("/lib/modules/evfilter.ko");
     sys!(libc::SYS_finit_module, &file, c"", 0)
 }
 
-fn rmmod() -> Ret {
+pub(super) fn rmmod() -> Ret {
     sys!(libc::SYS_delete_module, c"evfilter", libc::O_NONBLOCK)
 }
 
-fn is_loaded() -> bool {
+pub(super) fn is_loaded() -> bool {
     std::fs::metadata("/sys/module/evfilter").is_ok()
 }
 
 /// Unloads; what the last confined task leaves behind is freed after a grace period, so this may take some tries.
 #[track_caller]
-fn unload() {
+pub(super) fn unload() {
     let mut last = Ok(0);
     for _ in 0..500 {
         last = rmmod();
@@ -64,7 +64,7 @@ fn unload() {
 }
 
 /// Runs `body`, and loads the module afterwards if it is not there.
-fn and_loaded_again(body: impl FnOnce()) {
+pub(super) fn and_loaded_again(body: impl FnOnce()) {
     let seen = run(|_| body());
     if !is_loaded() {
         assert_eq!(insmod(), Ok(0), "finit_module");

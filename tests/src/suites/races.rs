@@ -8,6 +8,7 @@ mod tracers;
 use crate::harness::Test;
 
 pub(super) use faults::stretch;
+pub(super) use flips::is_inode;
 
 pub(super) fn tests() -> Vec<Test> {
     let mut tests = flips::tests();

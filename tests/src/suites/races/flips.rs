@@ -98,7 +98,7 @@ impl Pair {
 }
 
 /// Whether an open descriptor is the file with this inode.
-fn is_inode(fd: &std::os::fd::OwnedFd, inode: u64) -> bool {
+pub(crate) fn is_inode(fd: &std::os::fd::OwnedFd, inode: u64) -> bool {
     let mut stat = [0u64; 32];
     assert_eq!(sys!(libc::SYS_fstat, fd, stat.as_mut_ptr()), Ok(0));
     stat[1] == inode
