@@ -2,7 +2,10 @@
 //! Every allocation that can fail fails once: the n-th of a call, for each n until the call has no more of them. What comes of it is a refusal or the
 //! whole effect, never a task that is free although it was told that it is confined, or an event that nobody has judged.
 //!
-//! For kernels with fault injection only (`cargo xtask qemu-test --kernel debug`): it fails allocations and copies from user memory alike.
+//! For kernels with fault injection only (`cargo xtask qemu-test --kernel debug`): it fails allocations and copies from user memory alike. Signals, which can come at
+//! any moment too, need no such kernel: see `signals`.
+
+mod signals;
 
 use std::fs;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -23,7 +26,8 @@ pub(super) fn tests() -> Vec<Test> {
         load_that_fails_leaves_no_filter, law_5_fail_closed_restrict_self, law_5_fail_closed_second_layer, law_5_fail_closed_fork, law_5_fail_closed_thread,
         law_5_fail_closed_exec, law_5_fail_closed_name, law_5_fail_closed_object, law_5_fail_closed_long_path,
     );
-    tests.into_iter().map(|test| test.limit(120)).collect()
+    let tests = tests.into_iter().map(|test| test.limit(120));
+    tests.chain(signals::tests()).collect()
 }
 
 const NAME: &std::ffi::CStr = c"/evf-absent/evf-faults";
