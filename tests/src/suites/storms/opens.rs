@@ -190,5 +190,7 @@ fn law_2_stable_strings_in_a_million_opens() {
         all[2],
         all[3]
     ));
-    assert!(all.iter().all(|count| *count > 0), "no race: {all:?}");
+    let raced = all.iter().all(|count| *count > 0);
+    // A few, as the command line may want, can all fall on one side.
+    assert!(raced || opens < 10_000, "no race: {all:?}");
 }

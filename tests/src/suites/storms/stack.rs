@@ -117,8 +117,9 @@ fn use_name(name: &std::ffi::CStr, way: u64) -> Ret {
     }
 }
 
+/// What the use of a name has come to.
 #[track_caller]
-fn of_name(ret: Ret) -> Answer {
+pub(super) fn of_name(ret: Ret) -> Answer {
     match ret {
         Err(ENOENT) => Answer::Passed,
         Err(errno) => Answer::Refused(errno),
@@ -132,10 +133,4 @@ fn of_call(ret: Ret) -> Answer {
         Ok(_) => Answer::Passed,
         Err(errno) => Answer::Refused(errno),
     }
-}
-
-/// What `clone::open_in_clone` says of a name.
-#[track_caller]
-pub(super) fn of_open(ret: Ret) -> Answer {
-    of_name(ret)
 }

@@ -8,7 +8,7 @@ use uapi::control::RESTRICT_AT_EXEC;
 
 use super::blow::Tally;
 use super::layer::{ARGUMENTS, Layer, NAMES, NUMBERS, Question, questions};
-use super::stack::{Answer, Stack, of_open};
+use super::stack::{Answer, Stack, of_name};
 use crate::executable;
 use crate::kernel::{info, load, restrict_with, try_control, try_restrict};
 use crate::random::Random;
@@ -266,7 +266,7 @@ impl<'t> Task<'t> {
             false => clone::open_in_clone3(flags, NAMES[at]),
         };
         let expected = self.stack.answer(Question::Name(at));
-        assert_eq!(of_open(opened), expected, "in a clone with {flags:#x}");
+        assert_eq!(of_name(opened), expected, "in a clone with {flags:#x}");
         self.tally.answers(1);
     }
 
