@@ -11,6 +11,7 @@ use crate::harness::{Test, note, tests};
 use crate::kernel::{attach, restrict, try_load};
 use crate::program::{Names, ODD, errno};
 use crate::random::{Random, Wish};
+use crate::slow;
 use crate::suites::lifecycle::{and_loaded_again, unload};
 use crate::sys::child::{End, nap, run, start};
 use crate::sys::memory::{PAGE, map, poke};
@@ -111,6 +112,7 @@ fn whole_tree_that_the_oom_killer_takes_leaves_nothing() {
                             let stack = push(&stack, &mut random);
                             loop {
                                 stack.verify(0);
+                                nap(5);
                             }
                         })
                     });
@@ -118,6 +120,7 @@ fn whole_tree_that_the_oom_killer_takes_leaves_nothing() {
                     let _child = child;
                     loop {
                         stack.verify(0);
+                        nap(5);
                     }
                 });
                 member.until(1);
@@ -159,7 +162,8 @@ fn filters_that_the_oom_killer_interrupts_leave_nothing() {
         names.or_allow()
     });
     let mut ends = [0; 2];
-    for round in 0..10 {
+    let rounds = (10 / u64::from(slow::factor())).max(2);
+    for round in 0..rounds {
         let victim = run(|board| {
             group.enter();
             offer();
