@@ -10,6 +10,7 @@ use crate::kernel::{attach, layers, load, restrict, try_control, try_load, try_r
 use crate::program::{
     ALLOW, Names, ODD, allow_all, deny_name, errno, image, on_nr, on_nrs, ret, syscalls,
 };
+use crate::slow;
 use crate::sys::child::{ask, run};
 use crate::sys::{Ret, no_new_privs, sys, try_open};
 
@@ -252,8 +253,9 @@ fn law_8_bounded_memory_of_refused_layers() {
         // Frees wait for a grace period.
         crate::sys::child::nap(500);
         let lost = before - available();
+        // A kernel that keeps freed memory to see whether it is used has less of it, whoever freed it.
         assert!(
-            lost < 12_800,
+            slow::factor() > 1 || lost < 12_800,
             "{lost} KiB are gone after 2000 refused layers of 64 KiB"
         );
     });

@@ -13,6 +13,7 @@ use crate::executable::{exec, install};
 use crate::harness::{Test, note, tests};
 use crate::kernel::{load, restrict_strict, restrict_with};
 use crate::program::allow_all;
+use crate::slow;
 use crate::sys::child::{End, nap, run, start};
 use crate::sys::memory::Shared;
 use crate::sys::{open, sys};
@@ -71,7 +72,8 @@ fn table_of_handlers_goes_with_the_module() {
         nap(1000);
         let grown = slab() - before;
         note(&format!("{grown} KiB more after {ROUNDS} rounds"));
-        assert!(grown < 4 * ROUNDS, "{grown} KiB");
+        // A kernel that keeps freed memory to see whether it is used has more of it, and its own detector of leaks.
+        assert!(slow::factor() > 1 || grown < 4 * ROUNDS, "{grown} KiB");
     });
 }
 
