@@ -10,6 +10,7 @@ mod coverage;
 mod differential;
 mod escapes;
 mod faults;
+mod fuzz;
 mod getname;
 mod inherit;
 mod leaks;
@@ -61,6 +62,7 @@ pub(crate) fn all() -> Vec<Test> {
         programs::tests,
         cli::tests,
         faults::tests,
+        fuzz::tests,
         lifecycle::tests,
         storms::tests,
         // The last one looks for what all others have left behind.

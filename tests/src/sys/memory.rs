@@ -136,3 +136,13 @@ pub fn poke_word(address: u64, word: [u8; 8]) {
     // SAFETY: as for `write`; aligned, and volatile, so that the store is made each time and as one.
     unsafe { std::ptr::write_volatile(address as *mut u64, u64::from_ne_bytes(word)) }
 }
+
+/// Copies `bytes` bytes from `address`, which must lie in a mapping of this module that can be read.
+pub fn read(address: u64, bytes: usize) -> Vec<u8> {
+    let mut copy = vec![0; bytes];
+    // SAFETY: the callers hold the mapping; nobody but them and the kernel, in their calls, writes there.
+    unsafe {
+        std::ptr::copy_nonoverlapping(address as *const u8, copy.as_mut_ptr(), bytes);
+    }
+    copy
+}

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Living under a layer that nobody has thought of: an image with errors in it that is sound all the same.
+
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+
+use crate::kernel::restrict_through;
+use crate::sys::child::{End, PANICKED, run};
+use crate::sys::signal::illegal;
+use crate::sys::{Ret, sys, try_open};
+
+/// Denied by the layer below, with this errno.
+pub(super) const NAME: &std::ffi::CStr = c"/evf-absent/evf-fuzz";
+
+/// Whether the layers that were there before still hold, as far as anything can be asked.
+fn escaped(results: [Ret; 2]) -> bool {
+    results.iter().any(Result::is_ok) || results[1] == Err(libc::ENOENT)
+}
+
+/// A child that pushes the filter on itself, looks whether it is freer than before, does a few things, and ends in whatever way it can.
+#[track_caller]
+pub(super) fn live_under(control: BorrowedFd<'_>, filter: &OwnedFd) {
+    let seen = run(|board| {
+        board.ret(restrict_through(control, filter.as_raw_fd()));
+        let results = [sys!(libc::SYS_geteuid), try_open(NAME)];
+        board.put(i64::from(escaped(results)));
+        let _ = try_open(c"/etc/passwd");
+        let _ = try_open(c"/evf-fuzz/x");
+        let _ = sys!(libc::SYS_unlinkat, libc::AT_FDCWD, c"/tmp/evf-fuzz-none", 0);
+        let _ = sys!(libc::SYS_kill, 123_456, 0);
+        let _ = sys!(libc::SYS_getppid);
+        let child = sys!(libc::SYS_fork);
+        board.put(i64::from(escaped([
+            sys!(libc::SYS_geteuid),
+            try_open(NAME),
+        ])));
+        if child == Ok(0) {
+            let _ = sys!(libc::SYS_exit_group, 0);
+        }
+        // A layer may refuse `exit_group` too; nobody can refuse this.
+        illegal();
+    });
+    // It may be killed at any point, and may be refused the memory for its layer; it may not be freer.
+    let free = seen.values.iter().skip(1).any(|&value| value != 0);
+    assert!(!free, "freer than before: {seen:?}");
+    assert_ne!(seen.end, End::Exit(PANICKED), "{seen:?}");
+}
