@@ -12,7 +12,7 @@ use crate::cache::Cache;
 use crate::chosen::Chosen;
 use crate::exec;
 use crate::guest::Overlay;
-use crate::module::{self, Strict, Target};
+use crate::module::{self, Purpose, Target};
 use crate::progress::Step;
 use crate::run::BuildArgs;
 use crate::setup::Kit;
@@ -62,8 +62,9 @@ pub(crate) fn build(
     let steps = scope.steps() + 1;
     let mut overlay = user_space(kit, workspace, scope, steps)?;
     let mut step = Step::new(steps, steps, "evfilter.ko");
-    let (module, warnings) =
-        module::build(target, workspace, Strict::No, |line| step.say(line.trim()))?;
+    let (module, warnings) = module::build(target, workspace, Purpose::Use, |line| {
+        step.say(line.trim())
+    })?;
     step.done(&format!("for {}", target.release()));
     for warning in warnings {
         eprintln!("{warning}");
@@ -72,6 +73,32 @@ pub(crate) fn build(
         Scope::Bench => overlay.kernel_modules.push(module),
         Scope::All | Scope::Bare => overlay.module = Some(module),
     }
+    Ok(overlay)
+}
+
+/// [`build`] with an instrumented module, and the collector that it reports to.
+pub(crate) fn build_counted(
+    kit: &Kit,
+    target: &Target<'_>,
+    workspace: &Workspace,
+) -> Result<Overlay> {
+    let steps = Scope::All.steps() + 2;
+    let mut overlay = user_space(kit, workspace, Scope::All, steps)?;
+    let mut step = Step::new(steps - 1, steps, "evf_coverage.ko");
+    let (collector, mut warnings) =
+        module::build_collector(target, workspace, |line| step.say(line.trim()))?;
+    step.done("");
+    let mut step = Step::new(steps, steps, "evfilter.ko, instrumented");
+    let (module, more) = module::build(target, workspace, Purpose::Coverage, |line| {
+        step.say(line.trim());
+    })?;
+    step.done(&format!("for {}", target.release()));
+    warnings.extend(more);
+    for warning in warnings {
+        eprintln!("{warning}");
+    }
+    overlay.collector = Some(collector);
+    overlay.module = Some(module);
     Ok(overlay)
 }
 

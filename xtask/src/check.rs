@@ -11,7 +11,7 @@ use anyhow::{Result, bail};
 use crate::cache::Cache;
 use crate::chosen::Chosen;
 use crate::exec;
-use crate::module::{self, Strict, Target};
+use crate::module::{self, Purpose, Target};
 use crate::progress::Step;
 use crate::report;
 use crate::results;
@@ -169,7 +169,7 @@ fn steps<'a>(
         ),
         (
             "module, W=1",
-            Box::new(move |step| strict_module(workspace, target, Strict::Warnings, step)),
+            Box::new(move |step| strict_module(workspace, target, Purpose::Warnings, step)),
         ),
     ];
     // The user's own tree is built by the host's compiler, whose clippy need not be there.
@@ -180,7 +180,7 @@ fn steps<'a>(
     if clippy {
         steps.push((
             "module, clippy",
-            Box::new(move |step| strict_module(workspace, target, Strict::Clippy, step)),
+            Box::new(move |step| strict_module(workspace, target, Purpose::Clippy, step)),
         ));
     } else {
         eprintln!("no clippy-driver of the kernel's compiler: the module is not checked by clippy");
@@ -273,15 +273,15 @@ fn tidy_step(workspace: &Workspace) -> Result<String> {
 fn strict_module(
     workspace: &Workspace,
     target: &Target<'_>,
-    strict: Strict,
+    purpose: Purpose,
     step: &mut Step,
 ) -> Result<String> {
     let _lock = workspace.lock()?;
-    let (_, warnings) = module::build(target, workspace, strict, |line| step.say(line.trim()))?;
+    let (_, warnings) = module::build(target, workspace, purpose, |line| step.say(line.trim()))?;
     if warnings.is_empty() {
         return Ok(String::new());
     }
-    let log: PathBuf = workspace.log(strict.log());
+    let log: PathBuf = workspace.log(purpose.log());
     bail!(
         "{} warnings\n{}\nwhole log: {}",
         warnings.len(),

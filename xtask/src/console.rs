@@ -59,6 +59,8 @@ pub(crate) enum Line<'a> {
     },
     /// What the measuring program has to say, as JSON.
     Bench(&'a str),
+    /// A line of the collector's report of which code has run.
+    Coverage(&'a str),
     /// The sentinel: the command's exit status, said by init right before it powers off.
     Exit(i32),
     /// A protocol mark followed by something that is none of the above.
@@ -121,6 +123,7 @@ fn protocol(words: &str) -> Option<Line<'_>> {
             }
         }
         "bench" if rest.starts_with('{') => Line::Bench(rest.trim_end()),
+        "coverage" if !rest.is_empty() => Line::Coverage(rest.trim_end()),
         "exit" => Line::Exit(rest.trim().parse().ok()?),
         _ => return None,
     })
@@ -200,6 +203,10 @@ mod tests {
         assert_eq!(
             read("@@evf bench {\"now\": \"x\"}\r"),
             Line::Bench("{\"now\": \"x\"}")
+        );
+        assert_eq!(
+            read("@@evf coverage seen text 10 a5\r"),
+            Line::Coverage("seen text 10 a5")
         );
         assert_eq!(read("@@evf exit 0"), Line::Exit(0));
     }

@@ -230,6 +230,8 @@ pub(crate) struct Overlay {
     pub(crate) programs: Vec<(String, PathBuf)>,
     /// The module, loaded before the command runs.
     pub(crate) module: Option<PathBuf>,
+    /// The module that an instrumented [`module`](Self::module) reports to, loaded before it.
+    pub(crate) collector: Option<PathBuf>,
     /// Modules of the kernel's own that tests load themselves, below `/lib/modules`.
     pub(crate) kernel_modules: Vec<PathBuf>,
     /// Directory whose `.evf` files, with those of the directories below, become `/usr/share/evfilter/policies`.
@@ -283,10 +285,21 @@ impl Overlay {
             ROOT,
             (self.command.join("\n") + "\n").as_bytes(),
         )?;
-        if let Some(module) = &self.module {
-            // /lib is a link to usr/lib in the Debian part.
-            archive.file("usr/lib/modules/evfilter.ko", 0o644, ROOT, &read(module)?)?;
-            archive.file("etc/evf/module", 0o644, ROOT, b"evfilter\n")?;
+        let mut names = String::new();
+        for (module, name) in [
+            (&self.collector, "evf_coverage"),
+            (&self.module, "evfilter"),
+        ] {
+            if let Some(module) = module {
+                // /lib is a link to usr/lib in the Debian part.
+                let path = format!("usr/lib/modules/{name}.ko");
+                archive.file(&path, 0o644, ROOT, &read(module)?)?;
+                names.push_str(name);
+                names.push('\n');
+            }
+        }
+        if !names.is_empty() {
+            archive.file("etc/evf/modules", 0o644, ROOT, names.as_bytes())?;
         }
         for module in &self.kernel_modules {
             let name = module.file_name().and_then(|name| name.to_str());
@@ -349,6 +362,7 @@ mod tests {
         let overlay = Overlay {
             programs: vec![("init".to_owned(), path("a.evf"))],
             module: Some(path("debian")),
+            collector: Some(path("debian")),
             kernel_modules: vec![path("debian")],
             policies: Some(dir.path().to_owned()),
             command: vec!["echo".to_owned(), "a b".to_owned()],
@@ -358,7 +372,7 @@ mod tests {
             .expect("initramfs");
         let text = fs::read_to_string(path("initrd")).expect("initramfs");
         assert!(text.starts_with("DEBIAN--070701"));
-        assert!(text.contains("echo\na b\n") && text.contains("etc/evf/module"));
+        assert!(text.contains("echo\na b\n") && text.contains("evf_coverage\nevfilter\n"));
         assert!(text.contains("policies/a.evf") && text.contains("policies/more/b.evf"));
         assert!(!text.contains("notes.txt") && !text.contains("policies/none"));
     }

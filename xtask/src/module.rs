@@ -21,33 +21,37 @@ use crate::workspace::Workspace;
 /// The bought crates that `filters`, as part of the module, is built from.
 const CRATES: [&str; 4] = ["heapless", "hash32", "byteorder", "stable_deref_trait"];
 
-/// How strictly the module is built.
+/// What the module is built for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Strict {
-    /// As the kernel's own build does.
-    No,
+pub(crate) enum Purpose {
+    /// To be used: as the kernel's own build does.
+    Use,
     /// Extra warnings (W=1).
     Warnings,
     /// Extra warnings and clippy (CLIPPY=1).
     Clippy,
+    /// Instrumented, so that its collector learns which blocks run (COVERAGE=1).
+    Coverage,
 }
 
-impl Strict {
+impl Purpose {
     /// The suffix of everything a build of this kind leaves behind.
     fn suffix(self) -> &'static str {
         match self {
-            Self::No => "",
+            Self::Use => "",
             Self::Warnings => "-w1",
             Self::Clippy => "-clippy",
+            Self::Coverage => "-coverage",
         }
     }
 
     /// The name of its log.
     pub(crate) fn log(self) -> &'static str {
         match self {
-            Self::No => "module",
+            Self::Use => "module",
             Self::Warnings => "module-w1",
             Self::Clippy => "module-clippy",
+            Self::Coverage => "module-coverage",
         }
     }
 }
@@ -226,55 +230,121 @@ impl Target<'_> {
 pub(crate) fn build(
     target: &Target<'_>,
     workspace: &Workspace,
-    strict: Strict,
-    mut note: impl FnMut(&str),
+    purpose: Purpose,
+    note: impl FnMut(&str),
 ) -> Result<(PathBuf, Vec<String>)> {
-    let dir = workspace.repo().join("module");
-    if !dir.join("Kbuild").exists() && !dir.join("Makefile").exists() {
-        bail!("{}: neither Kbuild nor Makefile there", dir.display());
-    }
-    let out = workspace
-        .out()
-        .join("module")
-        .join(format!("{}{}", target.key(), strict.suffix()));
+    let out = out(target, workspace, purpose.suffix());
     let objects = out.join("objects");
-    if strict != Strict::No {
+    if matches!(purpose, Purpose::Warnings | Purpose::Clippy) {
         // Only what is compiled is checked.
         cache::remove_tree(&objects).with_context(|| format!("remove {}", objects.display()))?;
     }
     fs::create_dir_all(&objects).with_context(|| format!("create {}", objects.display()))?;
     let crates = stage_crates(workspace, &out.join("crates"))?;
-    let jobs = std::thread::available_parallelism().map_or(1, usize::from);
-    let mut words = vec![
-        format!("M={}", dir.display()),
-        format!("MO={}", objects.display()),
-        format!("CRATES={}", crates.display()),
-        format!("-j{jobs}"),
-        "modules".to_owned(),
-    ];
-    match strict {
-        Strict::No => {}
-        Strict::Warnings => words.push("W=1".to_owned()),
-        Strict::Clippy => words.extend(["W=1".to_owned(), "CLIPPY=1".to_owned()]),
-    }
-    let mut warnings = Vec::new();
-    let log = workspace.log(strict.log());
-    exec::run_with(&mut target.make(workspace, &out, words)?, &log, |line| {
-        if is_warning(line) {
-            warnings.push(line.to_owned());
+    let mut words = vec![format!("CRATES={}", crates.display())];
+    match purpose {
+        Purpose::Use => {}
+        Purpose::Warnings => words.push("W=1".to_owned()),
+        Purpose::Clippy => words.extend(["W=1".to_owned(), "CLIPPY=1".to_owned()]),
+        Purpose::Coverage => {
+            let symbols = out.join(COLLECTOR).join("Module.symvers");
+            words.push("COVERAGE=1".to_owned());
+            words.push(format!("KBUILD_EXTRA_SYMBOLS={}", symbols.display()));
         }
-        note(line);
-    })
-    .context("build the module")?;
-    let module = objects.join("evfilter.ko");
-    if !module.exists() {
-        bail!(
-            "the build succeeded but made no {}; see {}",
-            module.display(),
-            log.display()
-        );
     }
-    Ok((module, warnings))
+    let job = Job {
+        source: "module",
+        name: "evfilter.ko",
+        objects,
+        out,
+        words,
+        log: workspace.log(purpose.log()),
+    };
+    job.run(target, workspace, note).context("build the module")
+}
+
+/// Builds the module that a module for [`Purpose::Coverage`] reports to, before that one.
+pub(crate) fn build_collector(
+    target: &Target<'_>,
+    workspace: &Workspace,
+    note: impl FnMut(&str),
+) -> Result<(PathBuf, Vec<String>)> {
+    let out = out(target, workspace, Purpose::Coverage.suffix());
+    let objects = out.join(COLLECTOR);
+    fs::create_dir_all(&objects).with_context(|| format!("create {}", objects.display()))?;
+    let job = Job {
+        source: "tests/collector",
+        name: "evf_coverage.ko",
+        objects,
+        out,
+        words: Vec::new(),
+        log: workspace.log("collector"),
+    };
+    job.run(target, workspace, note)
+        .context("build the collector")
+}
+
+/// Where the collector is made, beside the module that reports to it.
+const COLLECTOR: &str = "collector";
+
+/// Where a build for `target` leaves everything.
+fn out(target: &Target<'_>, workspace: &Workspace, suffix: &str) -> PathBuf {
+    workspace
+        .out()
+        .join("module")
+        .join(format!("{}{suffix}", target.key()))
+}
+
+/// One run of Kbuild.
+struct Job {
+    /// The directory with the Kbuild, in the checkout.
+    source: &'static str,
+    /// The module it makes.
+    name: &'static str,
+    /// Where its objects go; it is there already, in `out`, all of which the compilers see.
+    objects: PathBuf,
+    out: PathBuf,
+    words: Vec<String>,
+    log: PathBuf,
+}
+
+impl Job {
+    fn run(
+        self,
+        target: &Target<'_>,
+        workspace: &Workspace,
+        mut note: impl FnMut(&str),
+    ) -> Result<(PathBuf, Vec<String>)> {
+        let dir = workspace.repo().join(self.source);
+        if !dir.join("Kbuild").exists() && !dir.join("Makefile").exists() {
+            bail!("{}: neither Kbuild nor Makefile there", dir.display());
+        }
+        let jobs = std::thread::available_parallelism().map_or(1, usize::from);
+        let mut words = vec![
+            format!("M={}", dir.display()),
+            format!("MO={}", self.objects.display()),
+            format!("-j{jobs}"),
+            "modules".to_owned(),
+        ];
+        words.extend(self.words);
+        let mut warnings = Vec::new();
+        let mut make = target.make(workspace, &self.out, words)?;
+        exec::run_with(&mut make, &self.log, |line| {
+            if is_warning(line) {
+                warnings.push(line.to_owned());
+            }
+            note(line);
+        })?;
+        let module = self.objects.join(self.name);
+        if !module.exists() {
+            bail!(
+                "the build succeeded but made no {}; see {}",
+                module.display(),
+                self.log.display()
+            );
+        }
+        Ok((module, warnings))
+    }
 }
 
 /// The command that lets the kernel describe its crates and the module's root, the file it writes, and the directory

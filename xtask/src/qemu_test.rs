@@ -15,6 +15,8 @@ use crate::build::{self, Scope};
 use crate::cache::Cache;
 use crate::console::Line;
 use crate::exec;
+use crate::flavour::Flavour;
+use crate::guest::Overlay;
 use crate::junit;
 use crate::progress;
 use crate::report;
@@ -54,72 +56,107 @@ pub(crate) fn run(workspace: &Workspace, cache: &Cache, args: &TestArgs) -> Resu
         return list(workspace, args.filter.as_deref());
     }
     let prepared = Prepared::new(workspace, cache, &args.boot)?;
+    let suite = Suite {
+        filter: args.filter.as_deref(),
+        last: (prepared.flavour() == Flavour::Debug).then_some(LEAKS),
+        slowness: prepared.flavour().slowness(),
+        rest: &args.rest,
+        limits: Limits::new(
+            Duration::from_secs(args.silence),
+            Duration::from_secs(args.timeout),
+        ),
+    };
     let mut overlay = prepared.build(Scope::All)?;
-    overlay.command = vec![RUNNER.to_owned()];
-    if let Some(filter) = &args.filter {
-        overlay
-            .command
-            .extend(["--filter".to_owned(), filter.clone()]);
-    }
-    let slowness = prepared.flavour().slowness();
-    if slowness > 1 {
-        if args.filter.is_some() {
-            overlay
-                .command
-                .extend(["--filter".to_owned(), LEAKS.to_owned()]);
-        }
-        overlay
-            .command
-            .extend(["--slow".to_owned(), slowness.to_string()]);
-    }
-    overlay.command.extend(args.rest.iter().cloned());
-    eprintln!("booting kernel {}", prepared.target().release());
-    let limits = Limits::new(
-        Duration::from_secs(args.silence),
-        Duration::from_secs(args.timeout),
-    );
-    let mut results = Results::default();
-    let mut live = Live::new();
-    let outcome = prepared.boot(&overlay, limits, |line, text| {
-        results.take(line);
-        live.show(&results, line, text);
-    })?;
-    live.end();
-
-    let mut faults = results.faults();
-    let sound = outcome.faults().is_empty();
-    if sound && faults.is_empty() && outcome.exit != Some(0) && results.counts().1 == 0 {
-        faults.push(format!(
-            "no test failed, but {RUNNER} ended with status {}",
-            outcome.exit.unwrap_or(-1)
-        ));
-    }
-    if !sound {
-        faults.push(outcome.report());
-    }
-    if !faults.is_empty() {
-        results.add_fault(&faults.join("\n"), outcome.took);
-    }
-    let junit = workspace.out().join("junit.xml");
-    junit::write(&results, outcome.took, &junit)?;
-    println!("{}", report::results(&results));
-    let boot = outcome.to_init.map_or("never".to_owned(), report::seconds);
-    println!(
-        "kernel   {}, user space after {boot}, {} in all",
-        prepared.target().release(),
-        report::seconds(outcome.took)
-    );
-    println!("console  {}", outcome.log.display());
-    println!("junit    {}", junit.display());
-    if let Some(warning) = prepared.warning() {
-        println!("{warning}");
-    }
+    overlay.command = suite.command();
+    let results = suite.boot(workspace, &prepared, &overlay, |_| ())?;
     println!("{}", results.closing());
     Ok(if results.counts().1 == 0 {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
     })
+}
+
+/// One run of the in-guest tests.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Suite<'a> {
+    /// Only the tests whose name contains it.
+    pub(crate) filter: Option<&'a str>,
+    /// A test that runs even if `filter` leaves it out.
+    pub(crate) last: Option<&'a str>,
+    /// How many times the usual time everything takes in this guest.
+    pub(crate) slowness: u32,
+    /// More options for the runner.
+    pub(crate) rest: &'a [String],
+    /// When the guest is given up, still without the kernel's own slowness.
+    pub(crate) limits: Limits,
+}
+
+impl Suite<'_> {
+    /// The runner and its arguments.
+    pub(crate) fn command(&self) -> Vec<String> {
+        let mut command = vec![RUNNER.to_owned()];
+        if let Some(filter) = self.filter {
+            command.extend(["--filter".to_owned(), filter.to_owned()]);
+            if let Some(last) = self.last {
+                command.extend(["--filter".to_owned(), last.to_owned()]);
+            }
+        }
+        if self.slowness > 1 {
+            command.extend(["--slow".to_owned(), self.slowness.to_string()]);
+        }
+        command.extend(self.rest.iter().cloned());
+        command
+    }
+
+    /// Boots, shows the tests as they run, and reports all but the closing line. `hear` gets each line of the console.
+    pub(crate) fn boot(
+        &self,
+        workspace: &Workspace,
+        prepared: &Prepared,
+        overlay: &Overlay,
+        mut hear: impl FnMut(&Line<'_>),
+    ) -> Result<Results> {
+        eprintln!("booting kernel {}", prepared.target().release());
+        let mut results = Results::default();
+        let mut live = Live::new();
+        let outcome = prepared.boot(overlay, self.limits, |line, text| {
+            results.take(line);
+            live.show(&results, line, text);
+            hear(line);
+        })?;
+        live.end();
+
+        let mut faults = results.faults();
+        let sound = outcome.faults().is_empty();
+        if sound && faults.is_empty() && outcome.exit != Some(0) && results.counts().1 == 0 {
+            faults.push(format!(
+                "no test failed, but {RUNNER} ended with status {}",
+                outcome.exit.unwrap_or(-1)
+            ));
+        }
+        if !sound {
+            faults.push(outcome.report());
+        }
+        if !faults.is_empty() {
+            results.add_fault(&faults.join("\n"), outcome.took);
+        }
+        let junit = workspace.out().join("junit.xml");
+        junit::write(&results, outcome.took, &junit)?;
+        println!("{}", report::results(&results));
+        let boot = outcome.to_init.map_or("never".to_owned(), report::seconds);
+        println!(
+            "kernel   {}, user space after {boot}, {} in all",
+            prepared.target().release(),
+            report::seconds(outcome.took)
+        );
+        println!("console  {}", outcome.log.display());
+        println!("junit    {}", junit.display());
+        if let Some(warning) = prepared.warning() {
+            println!("{warning}");
+        }
+        Ok(results)
+    }
 }
 
 /// Lists the tests: the runner does that on the host as well.

@@ -81,6 +81,7 @@ impl Results {
             } => self.done = Some((passed, failed, skipped)),
             Line::Exit(_)
             | Line::Bench(_)
+            | Line::Coverage(_)
             | Line::Garbled(_)
             | Line::Splat(_)
             | Line::Init

@@ -141,6 +141,12 @@ impl Prepared {
         build::build(&self.chosen.kit, &self.target(), &self.workspace, scope)
     }
 
+    /// Builds the guest's own part with an instrumented module.
+    pub(crate) fn build_counted(&self) -> Result<Overlay> {
+        let _lock = self.workspace.lock()?;
+        build::build_counted(&self.chosen.kit, &self.target(), &self.workspace)
+    }
+
     fn choose_accel(&self, cache: &Cache, wanted: Accel) -> Result<Accel> {
         if matches!(wanted, Accel::Tcg | Accel::Counting) {
             return Ok(wanted);

@@ -17,15 +17,10 @@ use anyhow::{Context as _, Result};
 
 use crate::workspace::Workspace;
 
-/// Directories no rule looks into.
-const SKIPPED: [&str; 6] = [
-    "target",
-    ".git",
-    "corpus",
-    "artifacts",
-    "coverage",
-    "proptest-regressions",
-];
+/// Directories no rule looks into, wherever they are.
+const SKIPPED: [&str; 3] = ["target", ".git", "proptest-regressions"];
+/// What fuzzing found.
+const SEEDS: [&str; 2] = ["fuzz/corpus", "fuzz/artifacts"];
 
 /// A file of the checkout.
 #[derive(Clone, Debug)]
@@ -124,7 +119,9 @@ fn collect(repo: &Path, inner: &Path, sources: &mut Vec<Source>) -> Result<()> {
             .file_type()
             .with_context(|| format!("read {}", path.display()))?;
         if kind.is_dir() {
-            if !SKIPPED.iter().any(|skipped| name == *skipped) {
+            let skipped = SKIPPED.iter().any(|skipped| name == *skipped)
+                || SEEDS.iter().any(|seeds| path == Path::new(seeds));
+            if !skipped {
                 collect(repo, &path, sources)?;
             }
         } else if kind.is_file() && name != "Cargo.lock" {
@@ -164,7 +161,9 @@ mod tests {
         for path in [
             "target/x.rs",
             "a/target/x.rs",
+            "fuzz/corpus/x.rs",
             "a/b.rs",
+            "a/coverage/b.rs",
             ".ci/run",
             "Cargo.lock",
         ] {
@@ -179,6 +178,6 @@ mod tests {
             .map(|source| source.path.display().to_string())
             .collect();
         paths.sort();
-        assert_eq!(paths, [".ci/run", "a/b.rs"]);
+        assert_eq!(paths, [".ci/run", "a/b.rs", "a/coverage/b.rs"]);
     }
 }

@@ -3,7 +3,7 @@
 //! PID 1 of the guest: mounts, loads the module, runs one command, says how it ended, powers off.
 //!
 //! What to do is read from the initramfs: `/etc/evf/run` holds the command, one argument a line, and
-//! `/etc/evf/module`, when it is there, asks for `/lib/modules/evfilter.ko` to be loaded first. The last line this
+//! `/etc/evf/modules`, when it is there, names the modules of `/lib/modules` to be loaded first, in order. The last line this
 //! program prints is the sentinel `@@evf exit <status>`. A run without it did not end by itself.
 
 mod mounts;
@@ -15,8 +15,7 @@ use std::path::Path;
 
 use rustix::system::RebootCommand;
 
-const MODULE: &str = "/lib/modules/evfilter.ko";
-const WANTS_MODULE: &str = "/etc/evf/module";
+const MODULES: &str = "/etc/evf/modules";
 const COMMAND: &str = "/etc/evf/run";
 
 /// Kernel settings. Warnings and worse reach the console; the module's own notices would be printed into the middle of
@@ -52,8 +51,11 @@ fn guest() -> Result<i32, String> {
     }
     service::loopback_up()?;
     let command = command()?;
-    if Path::new(WANTS_MODULE).exists() {
-        load_module()?;
+    if Path::new(MODULES).exists() {
+        let names = fs::read_to_string(MODULES).map_err(|error| format!("{MODULES}: {error}"))?;
+        for name in names.lines() {
+            load_module(&format!("/lib/modules/{name}.ko"))?;
+        }
     }
     let status = service::run(&command)?;
     service::kill_all();
@@ -70,13 +72,11 @@ fn command() -> Result<Vec<String>, String> {
     Ok(words)
 }
 
-/// Loads the module under test, the way insmod does.
-fn load_module() -> Result<(), String> {
-    let file = fs::File::open(MODULE).map_err(|error| format!("{MODULE}: {error}"))?;
+/// Loads a module, the way insmod does.
+fn load_module(path: &str) -> Result<(), String> {
+    let file = fs::File::open(path).map_err(|error| format!("{path}: {error}"))?;
     rustix::system::finit_module(&file, c"", 0).map_err(|error| {
-        format!(
-            "{MODULE}: the kernel refused to load it: {error}; its reason is in the lines above"
-        )
+        format!("{path}: the kernel refused to load it: {error}; its reason is in the lines above")
     })
 }
 
