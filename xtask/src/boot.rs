@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 
-use crate::console::{self, Line};
+use crate::console::{self, Line, Races, Torn};
 use crate::exec;
 
 /// How many lines of the console a failure quotes.
@@ -92,6 +92,8 @@ pub(crate) struct Outcome {
     pub(crate) exit: Option<i32>,
     /// The lines in which the kernel complained of itself.
     pub(crate) splats: Vec<String>,
+    /// How many data races of the kernel's own its detector has reported.
+    pub(crate) foreign_races: u32,
     /// Protocol lines nobody could read.
     pub(crate) garbled: Vec<String>,
     /// The last lines of the console.
@@ -199,11 +201,18 @@ pub(crate) fn follow(
         end: End::Off,
         exit: None,
         splats: Vec::new(),
+        foreign_races: 0,
         garbled: Vec::new(),
         tail: VecDeque::with_capacity(TAIL),
         log: log.to_owned(),
         to_init: None,
         took: Duration::ZERO,
+    };
+    let mut ears = Ears {
+        began,
+        torn: Torn::default(),
+        races: Races::default(),
+        line: &mut line,
     };
     let mut pending = Vec::new();
     let mut heard = Instant::now();
@@ -224,7 +233,7 @@ pub(crate) fn follow(
                 pending.extend_from_slice(&bytes);
                 while let Some(end) = pending.iter().position(|&byte| byte == b'\n') {
                     let bytes: Vec<u8> = pending.drain(..=end).collect();
-                    take(&mut outcome, &bytes, began, &mut line);
+                    ears.take(&mut outcome, &bytes);
                 }
             }
             Err(RecvTimeoutError::Disconnected) => break,
@@ -246,8 +255,9 @@ pub(crate) fn follow(
     }
     // Last words without a line end.
     if !pending.is_empty() {
-        take(&mut outcome, &pending, began, &mut line);
+        ears.take(&mut outcome, &pending);
     }
+    ears.end(&mut outcome);
     drop(receive);
     let _ = machine.0.kill();
     machine.0.wait().context("wait for QEMU")?;
@@ -257,27 +267,59 @@ pub(crate) fn follow(
     Ok(outcome)
 }
 
-fn take(
-    outcome: &mut Outcome,
-    bytes: &[u8],
+/// What hears the console: lines in pieces and reports over many lines are put together here.
+struct Ears<F> {
     began: Instant,
-    line: &mut impl FnMut(&Line<'_>, &str),
-) {
-    let text = String::from_utf8_lossy(bytes);
-    let text = text.trim_end_matches(['\r', '\n']);
-    let read = console::read(text);
-    match &read {
-        Line::Exit(status) => outcome.exit = Some(*status),
-        Line::Splat(splat) => outcome.splats.push((*splat).to_owned()),
-        Line::Garbled(garbled) => outcome.garbled.push((*garbled).to_owned()),
-        Line::Init => outcome.to_init = Some(began.elapsed()),
-        _ => {}
+    torn: Torn,
+    races: Races,
+    line: F,
+}
+
+impl<F: FnMut(&Line<'_>, &str)> Ears<F> {
+    /// Takes in a line as it came.
+    fn take(&mut self, outcome: &mut Outcome, bytes: &[u8]) {
+        let text = String::from_utf8_lossy(bytes);
+        let text = text.trim_end_matches(['\r', '\n']);
+        for whole in self.torn.mend(text) {
+            self.hear(outcome, &whole);
+        }
+        if outcome.tail.len() == TAIL {
+            outcome.tail.pop_front();
+        }
+        outcome.tail.push_back(text.to_owned());
     }
-    if outcome.tail.len() == TAIL {
-        outcome.tail.pop_front();
+
+    fn hear(&mut self, outcome: &mut Outcome, text: &str) {
+        let read = console::read(text);
+        match &read {
+            Line::Exit(status) => outcome.exit = Some(*status),
+            Line::Splat(splat) => outcome.splats.push((*splat).to_owned()),
+            Line::Garbled(garbled) => outcome.garbled.push((*garbled).to_owned()),
+            Line::Init => outcome.to_init = Some(self.began.elapsed()),
+            _ => {}
+        }
+        (self.line)(&read, text);
+        if let Some(race) = self.races.take(&read, text) {
+            self.tell(outcome, race);
+        }
     }
-    outcome.tail.push_back(text.to_owned());
-    line(&read, text);
+
+    /// A race of the module is as bad as any other complaint of the kernel.
+    fn tell(&mut self, outcome: &mut Outcome, race: String) {
+        (self.line)(&Line::Splat(&race), &race);
+        outcome.splats.push(race);
+    }
+
+    /// The console has ended.
+    fn end(mut self, outcome: &mut Outcome) {
+        if let Some(rest) = std::mem::take(&mut self.torn).rest() {
+            self.hear(outcome, &rest);
+        }
+        if let Some(race) = self.races.end() {
+            self.tell(outcome, race);
+        }
+        outcome.foreign_races = self.races.foreign();
+    }
 }
 
 #[cfg(test)]
@@ -297,7 +339,12 @@ mod tests {
             command,
             &dir.path().join("log/console.log"),
             limits,
-            |_, text| lines.push(text.to_owned()),
+            // A report over many lines is told once more when it is whole.
+            |_, text| {
+                if !text.contains('\n') {
+                    lines.push(text.to_owned());
+                }
+            },
         )
         .expect("the stand-in guest starts");
         assert_eq!(
@@ -384,6 +431,30 @@ mod tests {
         );
         assert_eq!(outcome.exit, Some(0));
         assert!(outcome.faults()[0].contains("x.c:1"));
+    }
+
+    #[test]
+    fn race_is_a_fault_if_it_is_the_modules() {
+        let report = |function| {
+            guest(
+                &format!("echo '[    1.000001] BUG: KCSAN: data-race in f / g'; echo '[    1.000002] {function}'; echo '@@evf exit 0'"),
+                20.0,
+                30.0,
+            )
+            .0
+        };
+        let kernels = report("g+0x1/0x2");
+        assert!(kernels.faults().is_empty(), "{:?}", kernels.faults());
+        assert_eq!(kernels.foreign_races, 1);
+        let ours = report("g+0x1/0x2 [evfilter]");
+        assert!(ours.faults()[0].contains("KCSAN"), "{:?}", ours.faults());
+        assert_eq!(ours.foreign_races, 0);
+    }
+
+    #[test]
+    fn torn_protocol_line_is_no_fault() {
+        let (outcome, _) = guest("echo '@@evf exit [    1.000001] words'; echo 0", 20.0, 30.0);
+        assert_eq!((outcome.exit, outcome.faults()), (Some(0), vec![]));
     }
 
     #[test]

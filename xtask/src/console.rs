@@ -2,17 +2,22 @@
 
 //! What the guest says on its serial console: protocol lines of the test runner and of init, kernel splats, the rest.
 
+mod races;
+mod torn;
+
+pub(crate) use races::Races;
+pub(crate) use torn::Torn;
+
 /// The mark every protocol line begins with.
 const MARK: &str = "@@evf ";
 
 /// Texts by which the kernel reports its own misbehaviour. None of them is ever printed on purpose.
-const SPLATS: [&str; 24] = [
+const SPLATS: [&str; 23] = [
     "BUG:",
     "WARNING:",
     "Oops:",
     "Oops ",
     "KASAN:",
-    "KCSAN:",
     "UBSAN:",
     "KFENCE:",
     "general protection fault",
@@ -67,6 +72,8 @@ pub(crate) enum Line<'a> {
     Garbled(&'a str),
     /// The kernel reports misbehaviour of its own.
     Splat(&'a str),
+    /// The detector of data races begins a report, whose next lines tell whose race it is.
+    Race(&'a str),
     /// User space begins.
     Init,
     /// Anything else.
@@ -84,6 +91,9 @@ pub(crate) fn read(line: &str) -> Line<'_> {
             Line::Garbled(line)
         };
         return protocol(words).unwrap_or(garbled);
+    }
+    if kernel_message(line).is_some_and(|message| message.contains("BUG: KCSAN: ")) {
+        return Line::Race(line);
     }
     if is_splat(line) {
         return Line::Splat(line);
@@ -142,6 +152,11 @@ fn is_splat(line: &str) -> bool {
 
 /// The text of a kernel message: what follows the time stamp `[   12.345678] `, wherever in the line it stands.
 fn kernel_message(line: &str) -> Option<&str> {
+    stamped(line).map(|(_, message)| message)
+}
+
+/// Where in the line a kernel message begins, and its text behind the time stamp.
+fn stamped(line: &str) -> Option<(usize, &str)> {
     line.match_indices('[').find_map(|(at, _)| {
         let (stamp, message) = line[at + 1..].split_once(']')?;
         let stamp = stamp.trim_start();
@@ -149,7 +164,7 @@ fn kernel_message(line: &str) -> Option<&str> {
         let digits =
             |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
         // A thread or CPU id can follow the time: `[    1.234567][    T1]`.
-        (digits(seconds) && micros.len() == 6 && digits(micros)).then_some(message)
+        (digits(seconds) && micros.len() == 6 && digits(micros)).then_some((at, message))
     })
 }
 

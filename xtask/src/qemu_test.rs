@@ -150,6 +150,12 @@ impl Suite<'_> {
             prepared.target().release(),
             report::seconds(outcome.took)
         );
+        if outcome.foreign_races > 0 {
+            println!(
+                "races    {} reports of the kernel's own, none of which names the module",
+                outcome.foreign_races
+            );
+        }
         println!("console  {}", outcome.log.display());
         println!("junit    {}", junit.display());
         if let Some(warning) = prepared.warning() {

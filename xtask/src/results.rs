@@ -84,6 +84,7 @@ impl Results {
             | Line::Coverage(_)
             | Line::Garbled(_)
             | Line::Splat(_)
+            | Line::Race(_)
             | Line::Init
             | Line::Text(_) => {}
         }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Machine code: filters that the kernel's BPF compiler has compiled, and several of them made into one, decide as the interpreter does.
 
+mod computed;
 mod equal;
 mod info;
 mod names;

@@ -47,6 +47,7 @@ impl Lines {
         })?;
         let addresses = Addresses::from_dwarf(dwarf).context("read the debug information")?;
         let mut lines = Self::default();
+        let mut openings = BTreeSet::new();
         for function in &code.functions {
             let Some(blocks) = flow::blocks(function, code, seen)? else {
                 continue;
@@ -54,6 +55,18 @@ impl Lines {
             for block in blocks {
                 lines.add(&addresses, block, repo)?;
             }
+            let place = addresses.find_location(function.start)?;
+            openings.extend(place.and_then(|place| Some((own(place.file?, repo)?, place.line?))));
+        }
+        for (path, file) in &mut lines.files {
+            let source = repo.join(path);
+            let text = std::fs::read_to_string(&source)
+                .with_context(|| format!("read {}", source.display()))?;
+            frame(
+                file,
+                |number, line| line.trim() == "}" || openings.contains(&(path.clone(), number)),
+                &text,
+            );
         }
         let files = &lines.files;
         lines.untold.retain(|(path, number)| {
@@ -114,6 +127,24 @@ impl Lines {
     }
 }
 
+/// Lets lines that only open or close a function count as the rest of it does. A function that is inlined wherever it is called leaves a copy that
+/// never runs, and only these lines are nowhere else.
+fn frame(file: &mut File, is_frame: impl Fn(u32, &str) -> bool, text: &str) {
+    let frames: BTreeSet<u32> = (1..)
+        .zip(text.lines())
+        .filter(|(number, line)| is_frame(*number, line))
+        .map(|(number, _)| number)
+        .collect();
+    let ran: BTreeSet<String> = file
+        .iter()
+        .filter(|(number, line)| line.ran && !frames.contains(number))
+        .map(|(_, line)| line.function.clone())
+        .collect();
+    for (number, line) in file {
+        line.ran |= frames.contains(number) && ran.contains(&line.function);
+    }
+}
+
 /// The path in the checkout of a file of the module's own; none for the kernel's and what was bought.
 fn own(file: &str, repo: &Path) -> Option<PathBuf> {
     let mut path = PathBuf::new();
@@ -136,6 +167,29 @@ fn own(file: &str, repo: &Path) -> Option<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lines_around_a_function_count_as_its_others() {
+        let text = "fn f() {\n    a();\n}\nfn g() {\n    b();\n}\n";
+        let after = |ran: [bool; 6]| {
+            let mut file: File = (1..)
+                .zip(ran)
+                .map(|(number, ran)| {
+                    let function = if number < 4 { "f" } else { "g" }.to_owned();
+                    (number, Line { function, ran })
+                })
+                .collect();
+            let opens = |number| number == 1 || number == 4;
+            frame(&mut file, |number, line| line == "}" || opens(number), text);
+            file.into_values().map(|line| line.ran).collect::<Vec<_>>()
+        };
+        let f_only = [true, true, true, false, false, false];
+        assert_eq!(after([false, true, false, false, false, false]), f_only);
+        // That a function was entered says nothing about what is in it.
+        let entered = [true, false, true, false, false, false];
+        assert_eq!(after(entered), entered);
+        assert_eq!(after([false; 6]), [false; 6]);
+    }
 
     #[test]
     fn only_the_modules_own_files_count() {

@@ -7,7 +7,7 @@ use std::fs;
 use evfilter::Policy;
 use libc::{AT_FDCWD, O_APPEND, O_DIRECTORY, O_PATH, O_RDONLY, O_RDWR, O_WRONLY};
 
-use super::{NATIVE, alike_in_all_kinds};
+use super::{NATIVE, alike_in_all_kinds, computed};
 use crate::harness::{Test, note, tests};
 use crate::kernel::{info, load_with, restrict};
 use crate::random::{Random, Wish};
@@ -184,11 +184,19 @@ fn law_1_narrow_only_deeds_of_different_layers_do_not_mix() {
     }
 }
 
+/// The directories as they are seen from one root.
+fn places(root: &str) -> Vec<String> {
+    let seen = DIRS.iter().map(|dir| match format!("{root}{dir}") {
+        path if path.is_empty() => "/".to_owned(),
+        path => path,
+    });
+    seen.collect()
+}
+
+/// One of them, as policies write it.
 fn place(random: &mut Random, root: &str) -> String {
-    match format!("{root}{}", random.pick(&DIRS)).as_str() {
-        "" => "\"/\"".to_owned(),
-        path => format!("\"{path}\""),
-    }
+    let places = places(root);
+    format!("\"{}\"", places[random.below(places.len())])
 }
 
 /// A policy as sandbox authors write them, about the tree as it is seen from one root.
@@ -270,6 +278,7 @@ fn decide_as_interpreted() {
                 () if !images.is_empty() && random.percent(15) => {
                     images[random.below(images.len())].clone()
                 }
+                () if random.percent(30) => computed::policy(&mut random, &places(root)),
                 () if is_outer || random.percent(40) => {
                     accepted(&mut random, |random| rules(random, root))
                 }
