@@ -35,7 +35,10 @@ unsigned int evf_other_threads(struct task_struct **threads, unsigned int max, b
 
 	rcu_read_lock();
 	evf_for_each_thread(current, task) {
-		if (task == current || (task->flags & PF_EXITING) || (workers_only && !(task->flags & PF_USER_WORKER)))
+		/* Each task writes its own without a lock. A worker is one from the beginning; who begins to end after this has the layer for nothing. */
+		unsigned int flags = data_race(READ_ONCE(task->flags));
+
+		if (task == current || (flags & PF_EXITING) || (workers_only && !(flags & PF_USER_WORKER)))
 			continue;
 		if (n < max)
 			threads[n] = get_task_struct(task);

@@ -48,6 +48,7 @@ impl Event {
     }
 
     /// The event of this name.
+    #[cfg(feature = "lang")]
     pub fn from_name(name: &str) -> Option<Event> {
         Event::ALL
             .into_iter()
@@ -115,6 +116,7 @@ pub struct Schema {
 
 impl Schema {
     /// The field of this name.
+    #[cfg(feature = "lang")]
     pub fn field(&self, name: &str) -> Option<&'static Field> {
         self.fields.iter().find(|field| field.name == name)
     }

@@ -8,6 +8,7 @@
 pub mod executable;
 pub mod group;
 pub mod harness;
+pub mod judged;
 pub mod kernel;
 pub mod kmsg;
 pub mod marker;

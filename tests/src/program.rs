@@ -113,17 +113,28 @@ impl Part {
 
 /// An image of these programs.
 pub fn image(parts: &[Part]) -> Vec<u8> {
-    let body: Vec<u8> = parts.iter().flat_map(Part::bytes).collect();
+    image_of(parts.iter().map(Part::bytes))
+}
+
+/// An image of programs as they lie in one.
+pub fn image_of(programs: impl IntoIterator<Item = Vec<u8>>) -> Vec<u8> {
+    let programs: Vec<Vec<u8>> = programs.into_iter().collect();
+    let body = programs.concat();
     let head = [
         MAGIC,
         (HEADER_BYTES + body.len()) as u32,
-        parts.len() as u32,
+        programs.len() as u32,
         0,
     ];
     head.into_iter()
         .flat_map(u32::to_le_bytes)
         .chain(body)
         .collect()
+}
+
+/// The programs of an image as they lie in it.
+pub fn body(image: &[u8]) -> &[u8] {
+    &image[HEADER_BYTES..]
 }
 
 /// An image with one program for `syscall.enter`.

@@ -5,6 +5,7 @@
 //! Each rule is a function from a file (or all of them) to findings, in a file of its own kind below `tidy/`.
 
 mod edges;
+mod laws;
 mod scan;
 mod text;
 mod unsafety;
@@ -96,6 +97,7 @@ pub(crate) fn check(workspace: &Workspace) -> Result<Vec<Finding>> {
     let mut findings: Vec<Finding> = sources.iter().flat_map(one).collect();
     findings.extend(edges::crates(&sources));
     findings.extend(edges::module(&sources));
+    findings.extend(laws::check(&sources));
     findings.sort_by(|a, b| (&a.path, a.line).cmp(&(&b.path, b.line)));
     Ok(findings)
 }

@@ -9,13 +9,15 @@ mod signals;
 
 use std::fs;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::sync::Barrier;
 
 use evfilter::Policy;
 use libc::{EFAULT, ENOMEM};
-use uapi::control::{IOC_LOAD, Load, RESTRICT_AT_EXEC};
+use uapi::control::{IOC_LOAD, Load, RESTRICT_AT_EXEC, RESTRICT_TSYNC};
 
 use crate::executable::{exec, install, tells_layers};
 use crate::harness::{Test, note, skip, tests};
+use crate::judged::{image, is_judged};
 use crate::kernel::{control, ioctl, layers, load, restrict, restrict_through, restrict_with};
 use crate::program::deny_name;
 use crate::sys::child::{End, exit, fork, run, start, wait};
@@ -23,14 +25,13 @@ use crate::sys::{Ret, no_new_privs, open, own, sys, try_open};
 
 pub(super) fn tests() -> Vec<Test> {
     let tests = tests!("faults";
-        load_that_fails_leaves_no_filter, law_5_fail_closed_restrict_self, law_5_fail_closed_second_layer, law_5_fail_closed_fork, law_5_fail_closed_thread,
+        load_that_fails_leaves_no_filter, law_5_fail_closed_restrict_self, law_5_fail_closed_second_layer, law_5_fail_closed_all_threads, law_5_fail_closed_fork, law_5_fail_closed_thread,
         law_5_fail_closed_exec, law_5_fail_closed_name, law_5_fail_closed_object, law_5_fail_closed_long_path,
     );
     let tests = tests.into_iter().map(|test| test.limit(120));
     tests.chain(signals::tests()).collect()
 }
 
-const NAME: &std::ffi::CStr = c"/evf-absent/evf-faults";
 const LAYERS: &std::ffi::CStr = c"/evf-faults-layers";
 /// No call here has so many allocations.
 const MOST: u32 = 100_000;
@@ -174,25 +175,6 @@ fn assert_refused(n: u32, errno: i32) {
     );
 }
 
-/// A filter on names and on calls, with an automaton, that becomes machine code.
-fn image() -> Vec<u8> {
-    let text = "on syscall.enter { deny ENOANO geteuid; default allow }\n\
-        on vfs.getname { deny ENOTUNIQ path matches \"/evf-absent/**\"; default allow }";
-    let policy = Policy::parse(text).unwrap_or_else(|error| panic!("{error}"));
-    policy.image().to_vec()
-}
-
-/// Whether the caller is judged by [`image`], in both its parts or not at all.
-#[track_caller]
-fn is_judged() -> bool {
-    let refusals = (
-        sys!(libc::SYS_geteuid) == Err(libc::ENOANO),
-        try_open(NAME) == Err(libc::ENOTUNIQ),
-    );
-    assert_eq!(refusals.0, refusals.1, "half of a policy");
-    refusals.0
-}
-
 fn load_that_fails_leaves_no_filter() {
     let image = image();
     each_in_a_child(Whose::Ours, |faults, n| {
@@ -223,18 +205,24 @@ fn load_that_fails_leaves_no_filter() {
 fn push(faults: &Faults, n: u32, control: &OwnedFd, filter: &OwnedFd, before: u32) -> u32 {
     let request = || restrict_through(control.as_fd(), filter.as_raw_fd());
     let (pushed, left) = faults.during(n, request);
+    assert_eq!(
+        (layers(), is_judged()),
+        expected(n, pushed, before),
+        "allocation {n}"
+    );
+    left
+}
+
+/// Layers, and whether the new one judges, of whoever had so many `before`.
+#[track_caller]
+fn expected(n: u32, pushed: Ret, before: u32) -> (u32, bool) {
     match pushed {
-        Ok(_) => assert_eq!(
-            (layers(), is_judged()),
-            (before + 1, true),
-            "allocation {n}"
-        ),
+        Ok(_) => (before + 1, true),
         Err(errno) => {
             assert_refused(n, errno);
-            assert_eq!((layers(), is_judged()), (before, false), "allocation {n}");
+            (before, false)
         }
     }
-    left
 }
 
 fn law_5_fail_closed_restrict_self() {
@@ -254,6 +242,37 @@ fn law_5_fail_closed_second_layer() {
         let left = push(faults, n, &control(), &load(&image), 1);
         assert_ne!(try_open(c"/evf-absent/first"), Err(libc::ENOENT));
         left
+    });
+}
+
+/// All threads or none: those that run beside the one that asks have the layer if it was told so, and are as they were if not.
+fn law_5_fail_closed_all_threads() {
+    const SIBLINGS: usize = 3;
+    let image = image();
+    each_in_a_child(Whose::Ours, |faults, n| {
+        no_new_privs();
+        restrict(&load(&deny_name(b"/evf-absent/first")));
+        let (begun, asked) = (Barrier::new(SIBLINGS + 1), Barrier::new(SIBLINGS + 1));
+        std::thread::scope(|scope| {
+            let sibling = || {
+                begun.wait();
+                asked.wait();
+                (layers(), is_judged())
+            };
+            let siblings: Vec<_> = (0..SIBLINGS).map(|_| scope.spawn(sibling)).collect();
+            begun.wait();
+            let filter = load(&image);
+            let request = || restrict_with(RESTRICT_TSYNC, filter.as_raw_fd());
+            let ((pushed, thread), left) = faults.during(n, request);
+            assert_eq!(thread, 0, "no thread is in the way");
+            asked.wait();
+            let expected = expected(n, pushed, 1);
+            assert_eq!((layers(), is_judged()), expected, "allocation {n}");
+            for sibling in siblings {
+                assert_eq!(sibling.join().ok(), Some(expected), "allocation {n}");
+            }
+            left
+        })
     });
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Objects: what a program sees of them, whatever name led there. Which system call shows which action is held by the suite `coverage`.
 
+mod effects;
 mod ends;
 mod long;
 mod moved;
@@ -18,6 +19,7 @@ use crate::sys::child::{Board, ask, run};
 
 pub(super) fn tests() -> Vec<Test> {
     [
+        effects::tests(),
         place::tests(),
         sight::tests(),
         ends::tests(),

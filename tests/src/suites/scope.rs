@@ -15,7 +15,7 @@ use crate::sys::{Ret, getpid, no_new_privs, own, sys};
 pub(super) fn tests() -> Vec<Test> {
     tests!("scope";
         law_7_unprivileged_signals_only_to_the_confined, signals_to_oneself_and_to_children, signals_to_who_has_the_layers, signal_by_every_call, signal_to_all,
-        owner_of_a_descriptor_is_scoped, owner_is_no_thread_of_a_freer_process, datagrams_to_whom_was_connected_before, without_a_scope_signals_go_out, inner_scope_asks_for_outer_layers, law_7_unprivileged_abstract_sockets, sockets_with_a_path_are_not_scoped,
+        owner_of_a_descriptor_is_scoped, owner_is_no_thread_of_a_freer_process, datagrams_to_whom_was_connected_before, without_a_scope_signals_go_out, inner_scope_asks_for_outer_layers, law_7_unprivileged_abstract_sockets, socket_belongs_to_whom_its_bind_succeeded_for, sockets_with_a_path_are_not_scoped,
         scopes_are_inherited_over_exec,
     )
 }
@@ -325,6 +325,38 @@ fn law_7_unprivileged_abstract_sockets() {
         assert_eq!(values, [NO, NO, 0, 0], "type {kind}");
         assert_eq!(connect(&socket(kind), b"\0evf-freer"), Ok(0), "outside");
     }
+}
+
+/// An attempt to bind that fails leaves its layer on no socket: whoever binds it then is whom it belongs to.
+fn socket_belongs_to_whom_its_bind_succeeded_for() {
+    let image = image("abstract");
+    let taken = socket(libc::SOCK_STREAM);
+    assert_eq!(bind(&taken, b"\0evf-taken"), Ok(0));
+    let values = run(|board| {
+        attach(&image);
+        let server = socket(libc::SOCK_STREAM);
+        board.ret(bind(&server, b"\0evf-taken"));
+        attach(&image);
+        board.ret(connect(&socket(libc::SOCK_STREAM), b"\0evf-bound-later"));
+        board.ret(bind(&server, b"\0evf-bound-later"));
+        assert_eq!(sys!(libc::SYS_listen, &server, 4), Ok(0));
+        board.ret(connect(&socket(libc::SOCK_STREAM), b"\0evf-bound-later"));
+        // Who tries once more does not take it over.
+        attach(&image);
+        board.ret(bind(&server, b"\0evf-bound-again"));
+        board.ret(connect(&socket(libc::SOCK_STREAM), b"\0evf-bound-later"));
+    })
+    .well();
+    let errno = |number: i32| -i64::from(number);
+    let expected = [
+        errno(libc::EADDRINUSE),
+        errno(libc::ECONNREFUSED),
+        0,
+        0,
+        errno(libc::EINVAL),
+        NO,
+    ];
+    assert_eq!(values, expected);
 }
 
 fn sockets_with_a_path_are_not_scoped() {

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! Reports of the kernel's detector of data races (KCSAN), each over several lines. The kernel has races of its own, which its developers know and
-//! which are not what a run is for; a report is the module's if any function in it is.
+//! which are not what a run is for; a report is the module's if any function in it is that was not merely interrupted.
 
 use super::{Line, kernel_message};
 
 /// What stands behind the name of each of the module's functions.
 const OURS: &str = "[evfilter]";
+/// What stands on the stack between an interrupt and what it came into.
+const INTERRUPTS: [&str; 2] = [" asm_sysvec_", " asm_common_interrupt"];
 /// How a report ends, as it begins.
 const RULE: &str = "==================================================================";
 
@@ -21,6 +23,19 @@ pub(crate) struct Races {
 struct Report {
     text: Vec<String>,
     ours: bool,
+    /// The next functions of the stack are what an interrupt came into.
+    interrupted: bool,
+}
+
+impl Report {
+    fn take(&mut self, line: &str, message: &str) {
+        if message.trim().is_empty() {
+            self.interrupted = false;
+        }
+        self.interrupted |= INTERRUPTS.iter().any(|entry| message.contains(entry));
+        self.ours |= !self.interrupted && message.contains(OURS);
+        self.text.push(line.to_owned());
+    }
 }
 
 impl Races {
@@ -32,6 +47,7 @@ impl Races {
             self.open = Some(Report {
                 text: vec![line.to_owned()],
                 ours: line.contains(OURS),
+                interrupted: false,
             });
             return before;
         }
@@ -40,8 +56,7 @@ impl Races {
         if message.trim() == RULE {
             return self.end();
         }
-        open.ours |= message.contains(OURS);
-        open.text.push(line.to_owned());
+        open.take(line, message);
         None
     }
 
@@ -104,6 +119,23 @@ mod tests {
             );
             assert!(!told[0].contains("@@evf"), "{told:?}");
         }
+    }
+
+    #[test]
+    fn what_an_interrupt_came_into_takes_no_part() {
+        let stack = |functions: &[&str]| {
+            let lines: String = functions
+                .iter()
+                .map(|function| format!("[    1.000003]  {function}\n"))
+                .collect();
+            FOREIGN.replace("[    1.000003] write", &(lines + "[    1.000003] write"))
+        };
+        let entry = "asm_sysvec_apic_timer_interrupt+0x1/0x2";
+        let ours = "evf_push+0x1/0x2 [evfilter]";
+        assert_eq!(told(&stack(&["timer", entry, ours])), (vec![], 1));
+        assert_eq!(told(&stack(&[ours, entry, "f"])).0.len(), 1);
+        let next = stack(&["timer", entry, ours, "", "read by task:", ours]);
+        assert_eq!(told(&next).0.len(), 1);
     }
 
     #[test]

@@ -15,37 +15,28 @@ use super::Tally;
 use super::arena::Arena;
 use super::request::{self, Entry};
 use super::{image as images, trial};
+use crate::judged;
 use crate::kernel::{control, info, load, restrict};
-use crate::program::{ALLOW, Names, ODD, Part, allow_all, deny_name, errno, image, on_nr};
+use crate::program::{allow_all, deny_name};
 use crate::random::Random;
 use crate::sys::child::{Board, End, run};
-use crate::sys::{Ret, ia32, no_new_privs, open, own, sys, try_open};
+use crate::sys::{Ret, ia32, no_new_privs, open, own, sys};
 
 /// Requests of a session.
 const REQUESTS: usize = 250;
 /// Filter descriptors that are kept.
 const KEPT: usize = 8;
 
-/// Denied from the beginning, and for as long as the process lives. Assembled by hand: the language kills who comes through another entry.
-fn ground() -> Vec<u8> {
-    let name = trial::NAME.to_bytes();
-    image(&[
-        Part::syscall(on_nr(libc::SYS_geteuid, errno(libc::ENOANO))),
-        Names::new().equal(name, errno(ODD)).or_else(ALLOW),
-    ])
-}
-
-/// Puts the caller under [`ground`].
+/// Denied from the beginning, and for as long as the process lives.
 pub(super) fn stand_on_ground() {
     no_new_privs();
-    restrict(&load(&ground()));
+    restrict(&load(&judged::image()));
 }
 
 /// What no request may change: the first layer holds, and `layers` are there.
 #[track_caller]
 pub(super) fn assert_confined(layers: u32) {
-    assert_eq!(sys!(libc::SYS_geteuid), Err(libc::ENOANO));
-    assert_eq!(try_open(trial::NAME), Err(ODD));
+    assert!(judged::is_judged());
     assert_eq!(info().layers, layers);
 }
 

@@ -3,13 +3,11 @@
 
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
+use crate::judged::NAME;
 use crate::kernel::restrict_through;
 use crate::sys::child::{End, PANICKED, run};
 use crate::sys::signal::illegal;
 use crate::sys::{Ret, sys, try_open};
-
-/// Denied by the layer below, with this errno.
-pub(super) const NAME: &std::ffi::CStr = c"/evf-absent/evf-fuzz";
 
 /// Whether the layers that were there before still hold, as far as anything can be asked.
 fn escaped(results: [Ret; 2]) -> bool {

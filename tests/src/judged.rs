@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: GPL-2.0
+//! A policy that refuses a call and a name, by which a task finds out whether it is judged.
+
+use std::ffi::CStr;
+
+use crate::program::{ODD, Part, errno, image_of, on_nr};
+use crate::sys::{sys, try_open};
+
+/// A name that the policy refuses, and that does not exist.
+pub const NAME: &CStr = c"/evf-absent/evf-judged";
+
+/// The policy: an automaton for names, and calls by their numbers, assembled by hand because the language kills who comes through another entry.
+#[track_caller]
+pub fn image() -> Vec<u8> {
+    let text =
+        "on vfs.getname { deny ENOTUNIQ path matches \"/evf-absent/evf-judged*\"; default allow }";
+    let names = evfilter::Policy::parse(text).unwrap_or_else(|error| panic!("{error}"));
+    let calls = Part::syscall(on_nr(libc::SYS_geteuid, errno(libc::ENOANO)));
+    image_of([calls.bytes(), crate::program::body(names.image()).to_vec()])
+}
+
+/// Whether the caller is judged by it; half of it is a failure.
+#[track_caller]
+pub fn is_judged() -> bool {
+    let refusals = (
+        sys!(libc::SYS_geteuid) == Err(libc::ENOANO),
+        try_open(NAME) == Err(ODD),
+    );
+    assert_eq!(refusals.0, refusals.1, "half of a policy");
+    refusals.0
+}
