@@ -26,6 +26,7 @@ pub(super) fn tests() -> Vec<Test> {
         equal::tests(),
         names::tests(),
         paths::tests(),
+        computed::tests(),
         stack::tests(),
         storms::tests(),
     ]

@@ -2,46 +2,90 @@
 //! Programs about objects that ask one thing of the path and then compute, which the language's never do. What such a program comes to, where the path alone
 //! decides, is computed when it is loaded, with words of which some are known.
 
+use std::mem::offset_of;
+
 use filters::event::Event;
 use filters::insn::*;
 use filters::limits::SCRATCH_WORDS;
-use filters::object::{action, offset};
+use filters::object::offset;
+use uapi::record::Object;
 
-use crate::program::{ALLOW, ODD, Part, errno, image, load, ret, unless_equal_skip};
-use crate::random::Random;
+use super::alike_in_all_kinds;
+use super::paths::{DIRS, ROOT, done, tree};
+use crate::harness::{Test, note};
+use crate::program::{ALLOW, ODD, Part, errno, image, load, ret};
+use crate::random::{Random, Wish};
 
 /// Of the scratch memory, the words that a program has written before it reads them.
 const WRITTEN: u32 = SCRATCH_WORDS as u32 - 1;
 
-/// Words of the record: some by which programs are told apart when they are loaded, and one that is known later.
-const WORDS: [u32; 5] = [
+/// Words of the record: those by which programs are told apart when they are loaded, and as many that are known later, which are different for each object.
+const WORDS: [u32; 8] = [
     offset::ACTION,
     offset::ACCESS,
     offset::FLAGS,
     offset::REACHABLE,
-    offset::ACCESS + 4,
+    offset_of!(Object, kind) as u32,
+    offset_of!(Object, ino) as u32,
+    offset_of!(Object, mode) as u32,
+    offset_of!(Object, nlink) as u32,
 ];
 
-/// An image with one such program for `vfs.pick`. It always lets the root be changed.
-pub(super) fn policy(random: &mut Random, places: &[String]) -> Vec<u8> {
-    let place = random.below(places.len());
+/// Cases of a run that names no other number.
+const CASES: u64 = 300;
+
+pub(super) fn tests() -> Vec<Test> {
+    let count = Wish::get().count.unwrap_or(CASES);
+    let random = Test::new(
+        "native::random_computed_policies_decide_as_interpreted",
+        decide_as_interpreted,
+    );
+    vec![random.limit(120 + count)]
+}
+
+fn decide_as_interpreted() {
+    tree();
+    let wish = Wish::get();
+    let (seed, count) = (wish.seed(), wish.count.unwrap_or(CASES));
+    note(&format!("--seed {seed} --count {count}"));
+    let (mut refused, mut allowed) = (0, 0);
+    for own in (0..count).map(|at| seed.wrapping_add(at)) {
+        let repeat = format!("native::random_computed --seed {own} --count 1");
+        let mut random = Random::new(own);
+        let images = [policy(&mut random)];
+        let dirs = [random.pick(&DIRS)];
+        let seen = alike_in_all_kinds(&images, &mut random, &repeat, |layers| {
+            done(layers, 0, &dirs)
+        });
+        // What the program has refused, and not the file system.
+        let own = seen.iter().filter(|value| **value == -i64::from(ODD));
+        refused += own.count() as u64;
+        allowed += seen.iter().filter(|value| **value >= 0).count() as u64;
+    }
+    note(&format!("{refused} deeds refused, {allowed} done"));
+    if count >= CASES {
+        assert!(
+            refused > count * 5 && allowed > count * 5,
+            "{refused} refused, {allowed} done"
+        );
+    }
+}
+
+/// An image with one such program for `vfs.pick`.
+fn policy(random: &mut Random) -> Vec<u8> {
+    let place = format!("{ROOT}{}", random.pick(&DIRS));
     let question = random.pick(&[SUNDER, SPREFIX, SCONTAINS, SSUFFIX, SEQ]);
     let text = match question {
         SCONTAINS => "lib",
         SSUFFIX => ".env",
-        _ => &places[place],
+        _ => &place,
     };
-    let mut insns = vec![
-        load(offset::ACTION),
-        unless_equal_skip(action::CHROOT, 1),
-        ret(ALLOW),
-    ];
-    insns.extend(answered(random, question));
+    let mut insns = answered(random, question);
     insns.extend([
         Insn::stmt(ST, WRITTEN),
-        Insn::stmt(LDX | IMM, random.number() as u32 & 7),
+        Insn::stmt(LDX | IMM, small(random)),
     ]);
-    for _ in 0..1 + random.below(8) {
+    for _ in 0..1 + random.below(4) {
         insns.extend(computed(random));
     }
     insns.extend(decided(random));
@@ -52,10 +96,15 @@ pub(super) fn policy(random: &mut Random, places: &[String]) -> Vec<u8> {
     }])
 }
 
+/// A number that others are likely to be equal to.
+fn small(random: &mut Random) -> u32 {
+    random.below(6) as u32
+}
+
 /// Two numbers for the two answers; some programs never come to the question.
 fn answered(random: &mut Random, question: u16) -> Vec<Insn> {
-    let number = |random: &mut Random| match random.percent(70) {
-        true => random.number() as u32 & 0xf,
+    let number = |random: &mut Random| match random.percent(80) {
+        true => small(random),
         false => random.number() as u32,
     };
     vec![
@@ -68,8 +117,8 @@ fn answered(random: &mut Random, question: u16) -> Vec<Insn> {
 
 /// A step of the computation. The number that the answer gave stays in scratch memory.
 fn computed(random: &mut Random) -> Vec<Insn> {
-    let small = random.number() as u32 & 0x1f;
-    let operand = match random.percent(50) {
+    let small = small(random);
+    let operand = match random.percent(60) {
         true => (K, small),
         false => (X, 0),
     };
@@ -87,7 +136,12 @@ fn computed(random: &mut Random) -> Vec<Insn> {
         vec![Insn::stmt(ST, 0), Insn::stmt(LDX | MEM, 0)],
         vec![Insn::stmt(STX, 1), Insn::stmt(LD | MEM, 1)],
     ];
-    if random.percent(45) {
+    // Bits of a word: some are known whatever it is.
+    if random.percent(40) {
+        let bits = random.pick(&[AND, OR, LSH, RSH]);
+        return vec![load(random.pick(&WORDS)), Insn::stmt(ALU | bits | K, small)];
+    }
+    if random.percent(40) {
         return reading[random.below(reading.len())].clone();
     }
     let divisor = small | 1;
@@ -113,7 +167,7 @@ fn decided(random: &mut Random) -> Vec<Insn> {
     }
     let code = random.pick(&[JEQ, JGT, JGE, JSET]);
     let (source, k) = match random.percent(70) {
-        true => (K, random.number() as u32 & 0xf),
+        true => (K, small(random)),
         false => (X, 0),
     };
     let jump = Insn::jump(JMP | code | source, k, 0, 1);

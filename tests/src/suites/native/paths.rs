@@ -7,7 +7,7 @@ use std::fs;
 use evfilter::Policy;
 use libc::{AT_FDCWD, O_APPEND, O_DIRECTORY, O_PATH, O_RDONLY, O_RDWR, O_WRONLY};
 
-use super::{NATIVE, alike_in_all_kinds, computed};
+use super::{NATIVE, alike_in_all_kinds};
 use crate::harness::{Test, note, tests};
 use crate::kernel::{info, load_with, restrict};
 use crate::random::{Random, Wish};
@@ -17,9 +17,9 @@ use crate::sys::{no_new_privs, open, sys};
 /// Cases of a run that names no other number.
 const CASES: u64 = 80;
 
-const ROOT: &str = "/tmp/evf-native-paths";
+pub(super) const ROOT: &str = "/tmp/evf-native-paths";
 /// Directories below it, each with the same files.
-const DIRS: [&str; 7] = ["", "/a", "/a/b", "/a/b/lib", "/ab", "/lib", "/lib/a"];
+pub(super) const DIRS: [&str; 7] = ["", "/a", "/a/b", "/a/b/lib", "/ab", "/lib", "/lib/a"];
 const FILES: [&str; 3] = [
     "f",
     ".env",
@@ -43,7 +43,7 @@ fn image(text: &str) -> Vec<u8> {
 }
 
 /// Makes the tree.
-fn tree() {
+pub(super) fn tree() {
     for dir in DIRS {
         fs::create_dir_all(format!("{ROOT}{dir}")).expect("mkdir");
         for file in FILES {
@@ -92,7 +92,7 @@ fn deeds(board: &Board, path: &CStr) {
 }
 
 /// What becomes of all deeds under these layers, of which some are pushed from a root inside of the tree.
-fn done(layers: &[(u32, &[u8])], inside: usize, dirs: &[&str]) -> Vec<i64> {
+pub(super) fn done(layers: &[(u32, &[u8])], inside: usize, dirs: &[&str]) -> Vec<i64> {
     no_new_privs();
     let seen = run(|board: &Board| {
         let (before, after) = layers.split_at(layers.len() - inside);
@@ -184,19 +184,11 @@ fn law_1_narrow_only_deeds_of_different_layers_do_not_mix() {
     }
 }
 
-/// The directories as they are seen from one root.
-fn places(root: &str) -> Vec<String> {
-    let seen = DIRS.iter().map(|dir| match format!("{root}{dir}") {
-        path if path.is_empty() => "/".to_owned(),
-        path => path,
-    });
-    seen.collect()
-}
-
-/// One of them, as policies write it.
 fn place(random: &mut Random, root: &str) -> String {
-    let places = places(root);
-    format!("\"{}\"", places[random.below(places.len())])
+    match format!("{root}{}", random.pick(&DIRS)).as_str() {
+        "" => "\"/\"".to_owned(),
+        path => format!("\"{path}\""),
+    }
 }
 
 /// A policy as sandbox authors write them, about the tree as it is seen from one root.
@@ -278,7 +270,6 @@ fn decide_as_interpreted() {
                 () if !images.is_empty() && random.percent(15) => {
                     images[random.below(images.len())].clone()
                 }
-                () if random.percent(30) => computed::policy(&mut random, &places(root)),
                 () if is_outer || random.percent(40) => {
                     accepted(&mut random, |random| rules(random, root))
                 }
