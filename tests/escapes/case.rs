@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 //! What a case is: a way out, what counts as out, and what each policy is expected to do about it.
 
-use std::time::{Duration, Instant};
-
 use super::stage::Stage;
 
 /// What an attacker brings home.
@@ -35,14 +33,6 @@ impl From<i32> for Stop {
 
 /// How an attempt ends.
 pub type Deed = Result<Loot, Stop>;
-
-/// Whether to try once more in a race against another thread: for most of a second, and on a busy machine, where both threads seldom run at once, until it was
-/// tried as often as an idle one does in that time.
-pub fn is_racing(begun: Instant, attempts: &mut u32) -> bool {
-    *attempts += 1;
-    let taken = begun.elapsed();
-    taken < Duration::from_millis(800) || *attempts < 5_000 && taken < Duration::from_secs(15)
-}
 
 /// A stop, in words.
 pub fn said<T>(text: impl Into<String>) -> Result<T, Stop> {

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use libc::{AT_FDCWD, O_DIRECTORY, O_PATH, O_RDONLY, RENAME_EXCHANGE};
 
-use super::case::{Case, Deed, Loot, Proof, is_racing, said};
+use super::case::{Case, Deed, Loot, Proof, said};
 use super::deeds::{CWD, FLAG, HOME, SECRET, done, in_proc, open, open_at, read_at, read_name};
 use super::stage::Stage;
 use crate::sys::sys;
@@ -94,6 +94,7 @@ pub(super) fn cases() -> Vec<Case> {
                 symlink("/home/secret/flag", "/home/escape/way").expect("symlink");
                 stage.confined(|| {
                     storm(
+                        stage,
                         || exchange(c"/home/escape/way", c"/home/escape/door"),
                         || read_name(c"/home/escape/door"),
                     )
@@ -110,6 +111,7 @@ pub(super) fn cases() -> Vec<Case> {
                 std::fs::write("/home/escape/dir/flag", "own").expect("write");
                 stage.confined(|| {
                     storm(
+                        stage,
                         || exchange(c"/home/escape/way", c"/home/escape/dir"),
                         || read_name(c"/home/escape/dir/flag"),
                     )
@@ -142,6 +144,7 @@ pub(super) fn cases() -> Vec<Case> {
                 stage.confined(|| {
                     sys!(libc::SYS_chdir, c"/home/escape/a/b")?;
                     storm(
+                        stage,
                         || {
                             let _ = sys!(libc::SYS_rename, c"/home/escape/a/b", c"/home/escape/b");
                             let _ = sys!(libc::SYS_rename, c"/home/escape/b", c"/home/escape/a/b");
@@ -407,7 +410,7 @@ fn wait_for(name: &str) {
 }
 
 /// Does one thing over and over while another thread tries the other, until that brings what is not its own.
-fn storm(stir: impl Fn() + Sync, attempt: impl Fn() -> Deed) -> Deed {
+fn storm(stage: &Stage, stir: impl Fn() + Sync, attempt: impl Fn() -> Deed) -> Deed {
     let over = AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| {
@@ -418,7 +421,7 @@ fn storm(stir: impl Fn() + Sync, attempt: impl Fn() -> Deed) -> Deed {
         let begun = Instant::now();
         let mut deed = said("nothing in the time of a race");
         let mut attempts = 0;
-        while is_racing(begun, &mut attempts) {
+        while stage.is_racing(begun, &mut attempts) {
             match attempt() {
                 Ok(Loot::Bytes(bytes)) if bytes != b"own" => {
                     deed = Ok(Loot::Bytes(bytes));

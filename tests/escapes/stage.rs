@@ -3,10 +3,12 @@
 
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
 
 use super::case::{Deed, Loot, Stop};
 use super::world::World;
 use crate::kernel;
+use crate::slow;
 use crate::sys::child::{End, exit, fork, wait};
 use crate::sys::{own, sys};
 
@@ -27,6 +29,15 @@ impl Stage {
         } else {
             kernel::attach(image);
         }
+    }
+
+    /// Whether to try once more in a race against another thread: for most of a second, and on a busy machine, where both threads seldom run at once, until
+    /// it was tried as often as an idle one does in that time. Where nothing confines, the race is there to be won, and takes as long as it takes.
+    pub fn is_racing(&self, begun: Instant, attempts: &mut u32) -> bool {
+        *attempts += 1;
+        let taken = begun.elapsed();
+        let enough = taken > Duration::from_millis(800) && *attempts >= 5_000;
+        taken < slow::limit(Duration::from_secs(15)) && (self.image.is_none() || !enough)
     }
 
     /// Runs `attack` in a confined process and waits for what it brings.

@@ -7,7 +7,7 @@ use io_uring::opcode;
 use io_uring::types::Fd;
 use libc::{AF_UNIX, AT_FDCWD, SOCK_STREAM};
 
-use super::case::{Case, Deed, Loot, Proof, Stop, cannot, is_racing, said};
+use super::case::{Case, Deed, Loot, Proof, Stop, cannot, said};
 use super::deeds::{output_of, read};
 use super::stage::Stage;
 use crate::ring::Ring;
@@ -254,7 +254,7 @@ fn page_crossing(stage: &Stage) -> Deed {
             let begun = std::time::Instant::now();
             let mut deed = said("nothing in the time of a race");
             let mut attempts = 0;
-            while is_racing(begun, &mut attempts) {
+            while stage.is_racing(begun, &mut attempts) {
                 let file = own(sys!(libc::SYS_openat, AT_FDCWD, name, 0, 0));
                 match file.map(|file| read(&file)) {
                     Ok(Ok(Loot::Bytes(bytes))) if bytes != b"own" => {
