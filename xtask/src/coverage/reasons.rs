@@ -12,6 +12,9 @@ use super::lines::Lines;
 /// Where a function stands: its file and its name.
 pub(crate) type Place = (PathBuf, String);
 
+/// How the reason begins of code that some runs reach.
+const BY_CHANCE: &str = "by chance, ";
+
 /// `PATH FUNCTION: REASON`, one a line; blank lines and those that begin with `#` are for people.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Reasons(BTreeMap<Place, String>);
@@ -55,7 +58,7 @@ impl Reasons {
         Ok(Self(reasons))
     }
 
-    /// What `lines` leaves unreached, function by function, and the reasons that stand for nothing any more.
+    /// What `lines` leaves unreached, function by function, and the reasons that stand for nothing any more. Those of what may be reached by chance never do.
     pub(crate) fn gaps(&self, lines: &Lines) -> (Vec<Gap>, Vec<Place>) {
         let mut gaps: BTreeMap<Place, Vec<u32>> = BTreeMap::new();
         for (path, file) in &lines.files {
@@ -67,9 +70,9 @@ impl Reasons {
         }
         let stale = self
             .0
-            .keys()
-            .filter(|place| !gaps.contains_key(*place))
-            .cloned()
+            .iter()
+            .filter(|(place, reason)| !gaps.contains_key(*place) && !reason.starts_with(BY_CHANCE))
+            .map(|(place, _)| place.clone())
             .collect();
         let gaps = gaps
             .into_iter()
@@ -105,7 +108,7 @@ mod tests {
     #[test]
     fn gaps_have_their_reasons_and_reasons_their_gaps() {
         let reasons = Reasons::parse(
-            "# why\n\nmodule/a.rs <A as B>::f: no memory: never here\nmodule/a.rs Gone::g: reached\nmodule/b.rs h: no such file\n",
+            "# why\n\nmodule/a.rs <A as B>::f: no memory: never here\nmodule/a.rs Gone::g: reached\nmodule/a.rs lucky: by chance, a race\nmodule/b.rs h: no such file\n",
         )
         .expect("reasons");
         let (gaps, stale) = reasons.gaps(&lines(&[
@@ -114,6 +117,7 @@ mod tests {
             (4, "<A as B>::f", false),
             (5, "Gone::g", true),
             (9, "new", false),
+            (11, "lucky", true),
         ]));
         let place = |function: &str| (PathBuf::from("module/a.rs"), function.to_owned());
         assert_eq!(

@@ -107,12 +107,21 @@ fn answered(random: &mut Random, question: u16) -> Vec<Insn> {
         true => small(random),
         false => random.number() as u32,
     };
-    vec![
-        Insn::jump(question, Insn::string_operand(0, 0), 0, 2),
+    let operand = Insn::string_operand(0, 0);
+    // A jump whose ways both lead further than to the next instruction.
+    let asked = match random.percent(50) {
+        true => vec![Insn::jump(question, operand, 0, 2)],
+        false => vec![
+            Insn::jump(question, operand, 1, 3),
+            Insn::stmt(LD | IMM, number(random)),
+        ],
+    };
+    let answers = vec![
         Insn::stmt(LD | IMM, number(random)),
         Insn::stmt(JMP | JA, 1),
         Insn::stmt(LD | IMM, number(random)),
-    ]
+    ];
+    [asked, answers].concat()
 }
 
 /// A step of the computation. The number that the answer gave stays in scratch memory.

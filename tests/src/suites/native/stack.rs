@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Many layers that look at arguments, made into one program: it refuses what any of them refuses, wherever that layer stands.
 
-use filters::insn::{Insn, JEQ, JMP, K, SELF, SELF_PROCESS, X};
+use filters::insn::{A, ADD, ALU, AND, Insn, JEQ, JMP, K, MUL, RET, RSH, SELF, SELF_PROCESS, X};
 use filters::limits::MAX_LAYERS;
 use libc::{SYS_geteuid, SYS_kill};
 use uapi::control::LOAD_INTERPRETED;
@@ -17,7 +17,7 @@ pub(super) fn tests() -> Vec<Test> {
     tests!("native";
         each_of_64_layers_refuses_its_argument, each_of_64_layers_refuses_its_argument_of_ia32, stack_that_is_too_long_to_be_one_program,
         one_interpreted_layer_among_64, own_ids_in_the_first_the_middle_and_the_last_layer, kills_and_traps_in_any_layer, stricter_layer_wins_wherever_it_stands,
-        whole_registers_are_compared,
+        whole_registers_are_compared, verdict_that_each_layer_computes,
     )
 }
 
@@ -272,4 +272,39 @@ fn whole_registers_are_compared() {
         .flat_map(|number| [-i64::from(FIRST + number), 0])
         .collect();
     assert_eq!(seen.well(), expected);
+}
+
+/// Each layer asks for a bit of the argument, and makes its verdict of it by arithmetic alone.
+fn verdict_that_each_layer_computes() {
+    const COMPUTING: u32 = 3;
+    let own = |layer: u32| errno(FIRST + layer as i32);
+    let image = |layer: u32| {
+        syscalls(vec![
+            load(0),
+            Insn::jump(JMP | JEQ | K, SYS_geteuid as u32, 1, 0),
+            ret(ALLOW),
+            load(16),
+            Insn::stmt(ALU | RSH | K, layer),
+            Insn::stmt(ALU | AND | K, 1),
+            Insn::stmt(ALU | MUL | K, ALLOW - own(layer)),
+            Insn::stmt(ALU | ADD | K, own(layer)),
+            Insn::stmt(RET | A, 0),
+        ])
+    };
+    for flags in [NATIVE, LOAD_INTERPRETED] {
+        let seen = run(|board| {
+            for layer in 0..COMPUTING {
+                attach_with(flags, &image(layer));
+            }
+            for argument in 0..1 << COMPUTING {
+                board.ret(native_geteuid(argument));
+            }
+        });
+        // The newest layer's errno is seen.
+        let expected = (0..1_u32 << COMPUTING).map(|argument| {
+            let refusing = (0..COMPUTING).rev().find(|bit| argument >> bit & 1 == 0);
+            refusing.map_or(0, |layer| -i64::from(FIRST + layer as i32))
+        });
+        assert_eq!(seen.well(), expected.collect::<Vec<_>>(), "flags {flags}");
+    }
 }

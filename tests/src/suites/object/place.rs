@@ -2,12 +2,13 @@
 //! Where an object lies: its path as seen from the root of the layer, and whether there is one.
 
 use libc::{AT_FDCWD, CLONE_NEWNS, EACCES, ENAMETOOLONG, O_CREAT, O_RDWR};
+use uapi::control::LOAD_INTERPRETED;
 
 use super::{ONE, TWO, all_under, compiled, fresh, name, open, under, under_after};
 use crate::harness::{Test, tests};
-use crate::kernel::attach;
+use crate::kernel::{attach, load_with, restrict};
 use crate::sys::child::{ask, run};
-use crate::sys::sys;
+use crate::sys::{no_new_privs, sys};
 
 pub(super) fn tests() -> Vec<Test> {
     tests!("object::place";
@@ -95,16 +96,20 @@ fn law_5_fail_closed_outside_of_the_root() {
     std::fs::write(format!("{dir}/in/f"), "x").expect("write");
     let policy = "on vfs.pick { deny ENOTUNIQ path == \"/no\"; default allow }";
     let image = compiled(policy);
-    let values = run(|board| {
-        let outside = crate::sys::open(&name(dir.as_str()), libc::O_RDONLY).expect("open");
-        changed_root(&format!("{dir}/in"));
-        attach(&image);
-        board.ret(sys!(libc::SYS_openat, &outside, c"f", 0, 0));
-        board.ret(sys!(libc::SYS_openat, &outside, c"in/f", 0, 0).map(|_| 0));
-        board.ret(open("/f"));
-    })
-    .well();
-    assert_eq!(values, [-i64::from(EACCES), 0, 0]);
+    // Machine code asks for the path in another way than the interpreter does.
+    for flags in [0, LOAD_INTERPRETED] {
+        let values = run(|board| {
+            let outside = crate::sys::open(&name(dir.as_str()), libc::O_RDONLY).expect("open");
+            changed_root(&format!("{dir}/in"));
+            no_new_privs();
+            restrict(&load_with(flags, &image));
+            board.ret(sys!(libc::SYS_openat, &outside, c"f", 0, 0));
+            board.ret(sys!(libc::SYS_openat, &outside, c"in/f", 0, 0).map(|_| 0));
+            board.ret(open("/f"));
+        })
+        .well();
+        assert_eq!(values, [-i64::from(EACCES), 0, 0]);
+    }
 }
 
 fn law_5_fail_closed_in_a_mount_namespace_of_its_own() {
