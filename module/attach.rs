@@ -130,6 +130,14 @@ impl Need {
         }
     }
 
+    /// What there is not to be without it.
+    fn refused(self) -> &'static CStr {
+        match self.kind {
+            Kind::Module => c"not loaded",
+            Kind::Filters | Kind::Some => c"filter refused",
+        }
+    }
+
     /// Whether an attach point with this need is needed by a filter that needs `filter`.
     fn is_met_by(self, filter: Need) -> bool {
         match self.kind {
@@ -235,15 +243,15 @@ pub(crate) fn handler_at(site: usize) -> Option<Handler> {
 ///
 /// # Errors
 ///
-/// `EBUSY` if somebody else directs one of the functions (a BPF trampoline) or ftrace is switched off; one line in the kernel log names the function. What
-/// was attached before stays.
+/// `EBUSY` if somebody else directs one of the functions (a BPF trampoline) or ftrace is switched off; a line in the kernel log names each such function and who
+/// has it. What was attached before stays.
 pub(crate) fn need(need: Need) -> Result {
     let found = FOUND.as_ref().ok_or(EINVAL)?;
     let mut attached = ffi::attached();
     for (index, point, functions) in found.each() {
         if point.needed_by.is_met_by(need) && *attached >> index & 1 == 0 {
             ffi::hook(index, functions, point.trampoline)
-                .inspect_err(|error| point.blame(index, functions, *error))?;
+                .inspect_err(|error| point.blame(functions, need, *error))?;
             *attached |= 1 << index;
         }
     }
@@ -263,24 +271,20 @@ impl Found {
 }
 
 impl AttachPoint {
-    /// Says in the kernel log which function cannot be hooked.
-    fn blame(&self, index: usize, functions: &[Function], error: Error) {
+    /// Says in the kernel log which functions cannot be hooked, and who has them. ftrace is asked, nothing is hooked to find out: anybody who may load a filter can
+    /// make us come here.
+    fn blame(&self, functions: &[Function], need: Need, error: Error) {
+        let what = need.refused();
+        let mut named = false;
         for (hook, function) in self.hooks.iter().zip(functions) {
-            let symbol = hook.symbol;
-            // One by one they tell which of them it is.
-            match ffi::hook(index, core::slice::from_ref(function), self.trampoline) {
-                Ok(()) => {
-                    if ffi::unhook(index, self.trampoline).is_err() {
-                        pr_err!("{symbol:?} cannot be released\n");
-                    }
-                }
-                Err(error) if error == EBUSY => {
-                    pr_err!("{symbol:?} is taken by somebody else, or ftrace is off\n");
-                }
-                Err(error) => pr_err!("{symbol:?} cannot be hooked: {error:?}\n"),
+            if let Ok(Some(holder)) = function.holder() {
+                ffi::log_taken(what, hook.symbol, holder);
+                named = true;
             }
         }
-        pr_err!("a filter cannot have what it needs: {error:?}\n");
+        if let (false, [hook, ..]) = (named, self.hooks) {
+            ffi::log_unhooked(what, hook.symbol, error);
+        }
     }
 }
 

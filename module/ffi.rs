@@ -41,8 +41,8 @@ pub(crate) use pinned::Pinned;
 pub(crate) use root::Root;
 pub(crate) use scope::{all_of_pid, domain_of_sock, forget_sock, unix_sock, Sock};
 pub(crate) use symbol::{
-    attached, find_kallsyms, function, hook, hooks_max, quiesce, set_mount_lock, unhook, Function,
-    Roots, Trampoline,
+    attached, find_kallsyms, function, hook, hooks_max, log_taken, log_unhooked, quiesce,
+    set_mount_lock, unhook, Function, Roots, Trampoline,
 };
 pub(crate) use sysctl::Sysctl;
 pub(crate) use task::{other_threads, Task, Thread};

@@ -140,6 +140,25 @@ unsigned long evf_symbol(const char *name)
 	return (unsigned long)probe.addr;
 }
 
+/* Where ftrace leads the callers of the function that it patches at @location, or 0. @find is ftrace_find_rec_direct(): for readers that are not preempted. */
+unsigned long evf_directed_to(unsigned long find, unsigned long location)
+{
+	guard(preempt)();
+	return evf_call(find, location, 0, 0, 0);
+}
+
+/* Why a function cannot be hooked: somebody directs its callers to @holder already. Anybody can try as often as they like, so the log has a limit. */
+void evf_log_taken(const char *what, const char *symbol, unsigned long holder)
+{
+	pr_err_ratelimited("evfilter: %s: %s is taken by %ps\n", what, symbol, (void *)holder);
+}
+
+/* The same where nobody does. */
+void evf_log_unhooked(const char *what, const char *symbol, int error)
+{
+	pr_err_ratelimited("evfilter: %s: %s cannot be hooked (error %d): ftrace is off, or it was taken until now\n", what, symbol, error);
+}
+
 static struct ftrace_ops hooks[32];
 
 unsigned int evf_hooks_max(void)

@@ -123,7 +123,9 @@ int evfilter_sandbox(const char *path);
  * may be passed over a UNIX socket.
  *
  * errno: ENOSYS module not loaded; EINVAL policy refused; EOPNOTSUPP the
- * module lacks an event that the policy names; ENOMEM; those of open(2).
+ * module lacks an event that the policy names; EBUSY somebody else (a BPF
+ * program attached by fentry) has a kernel function that the policy needs, and
+ * the kernel log names both; ENOMEM; those of open(2).
  */
 int evfilter_load_file(const char *path);
 

@@ -133,7 +133,8 @@ impl Control {
     ///
     /// - [`Error::Refused`]: the module's verifier says no; the error carries its message.
     /// - [`Error::OutOfMemory`]: the image's memory is charged to the caller and does not fit.
-    /// - [`Error::Kernel`] with [`Step::Load`]: anything else, such as a layer of the caller that forbids `ioctl`.
+    /// - [`Error::Kernel`] with [`Step::Load`]: anything else, such as a layer of the caller that forbids `ioctl`, or `EBUSY` because somebody else directs a
+    ///   kernel function that the policy needs.
     pub fn load_image(&self, image: &[u8]) -> Result<Filter, Error> {
         self.load_flagged(image, 0)
     }

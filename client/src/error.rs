@@ -265,6 +265,9 @@ fn kernel_help(step: Step, source: &io::Error) -> Option<&'static str> {
         libc::EOPNOTSUPP if step == Step::RestrictSelf => {
             Some("the module is older than this program and does not know this way of attaching")
         }
+        libc::EBUSY if step == Step::Load => Some(
+            "somebody else directs a kernel function that the policy needs, as a BPF program does that is attached by fentry; the kernel log names both",
+        ),
         libc::ENOTTY => Some("the descriptor in use is not an evfilter control descriptor"),
         libc::EMSGSIZE => {
             Some("`evf info` shows how many bytes an image may have; split the policy into layers")

@@ -10,6 +10,9 @@ use kernel::sync::{rcu, SetOnce};
 
 extern "C" {
     fn evf_symbol(name: *const c_char) -> usize;
+    fn evf_directed_to(find: usize, location: usize) -> usize;
+    fn evf_log_taken(what: *const c_char, symbol: *const c_char, holder: usize);
+    fn evf_log_unhooked(what: *const c_char, symbol: *const c_char, error: i32);
     fn evf_hooks_max() -> u32;
     fn evf_hook(index: u32, functions: *const usize, n: u32, trampoline: usize) -> i32;
     fn evf_unhook(index: u32, trampoline: usize) -> i32;
@@ -35,13 +38,15 @@ pub(crate) fn attached() -> impl core::ops::DerefMut<Target = u64> {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Function(usize);
 
-/// What the functions asked for are found with. `kallsyms_lookup_name`, `ftrace_location` and `kallsyms_lookup_size_offset` are not exported.
+/// What the functions asked for are found with. `kallsyms_lookup_name`, `ftrace_location`, `kallsyms_lookup_size_offset` and `ftrace_find_rec_direct` are not
+/// exported.
 static LOOKUP: SetOnce<Lookup> = SetOnce::new();
 
 struct Lookup {
     kallsyms: Function,
     location: Function,
     size: Function,
+    direct: Function,
 }
 
 /// Finds what functions are found with; once, before anything else.
@@ -62,6 +67,7 @@ pub(crate) fn find_kallsyms() -> Result {
         kallsyms,
         location: kallsyms.lookup(c"ftrace_location")?,
         size: kallsyms.lookup(c"kallsyms_lookup_size_offset")?,
+        direct: kallsyms.lookup(c"ftrace_find_rec_direct")?,
     });
     Ok(())
 }
@@ -106,6 +112,16 @@ impl Function {
         let location = LOOKUP.as_ref().ok_or(ENOENT)?.location;
         // SAFETY: `unsigned long ftrace_location(unsigned long ip)`.
         Ok(unsafe { evf_call(location.0, self.0, 0, 0, 0) } as usize)
+    }
+
+    /// Who has the function: the code that ftrace leads its callers to, if there is any.
+    pub(crate) fn holder(self) -> Result<Option<Holder>> {
+        let direct = LOOKUP.as_ref().ok_or(ENOENT)?.direct;
+        // SAFETY: `unsigned long ftrace_find_rec_direct(unsigned long ip)`. Its table is replaced as a whole, and goes when every task has slept once. Only single
+        // entries that a module takes out by `unregister_ftrace_direct` go at once: ours do not, because the caller holds the lock of `attached`, and from others'
+        // the kernel's own readers (`call_direct_funcs`) are no better protected.
+        let holder = unsafe { evf_directed_to(direct.0, self.location()?) };
+        Ok((holder != 0).then_some(Holder(holder)))
     }
 
     /// Bytes of the function.
@@ -205,6 +221,22 @@ pub(crate) fn hook(index: usize, functions: &[Function], trampoline: Trampoline)
             trampoline.0 as usize,
         )
     })
+}
+
+/// Code of somebody else that callers of a function are led to.
+#[derive(Clone, Copy)]
+pub(crate) struct Holder(usize);
+
+/// Says in the kernel log, at most a few times a second, that `symbol` cannot be hooked because of `holder`. `what` is what cannot be done therefore.
+pub(crate) fn log_taken(what: &CStr, symbol: &CStr, holder: Holder) {
+    // SAFETY: Both strings are NUL-terminated. The address is only looked up.
+    unsafe { evf_log_taken(what.as_char_ptr(), symbol.as_char_ptr(), holder.0) };
+}
+
+/// The same, where nobody is seen to have `symbol`.
+pub(crate) fn log_unhooked(what: &CStr, symbol: &CStr, error: Error) {
+    // SAFETY: Both strings are NUL-terminated.
+    unsafe { evf_log_unhooked(what.as_char_ptr(), symbol.as_char_ptr(), error.to_errno()) };
 }
 
 /// Undoes [`hook`].

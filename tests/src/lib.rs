@@ -5,6 +5,8 @@
 //! Two programs are built on it. `evf-tests` runs the suites, `evf-escapes` one way out of a sandbox at a time. Both are for a guest only: they
 //! load, mount, trace and kill.
 
+pub mod bpf;
+mod btf;
 pub mod executable;
 pub mod group;
 pub mod harness;

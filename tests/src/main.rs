@@ -11,8 +11,8 @@ use std::process::ExitCode;
 
 // The suites name these as parts of their own crate.
 use guest_tests::{
-    executable, group, harness, judged, kernel, kmsg, marker, program, random, ring, seccomp, slow,
-    sys,
+    bpf, executable, group, harness, judged, kernel, kmsg, marker, program, random, ring, seccomp,
+    slow, sys,
 };
 use random::Wish;
 

@@ -43,7 +43,7 @@ pub const IOC_INFO: u32 = ioc(0);
 ///
 /// - `EINVAL`: `size` is too small, or a program is not acceptable; `E2BIG`: `size` is above 4096, or its unknown tail is not zero.
 /// - `EOPNOTSUPP`: an unknown flag is set, or the image asks for an event that the module does not have.
-/// - `EBUSY`: a kernel function that the filter needs hooked is taken by somebody else; the kernel log names it.
+/// - `EBUSY`: a kernel function that the filter needs hooked is taken by somebody else; the kernel log names both.
 /// - `EMSGSIZE`: the image is larger than [`Info::max_image`]; `ENOEXEC`: it is malformed.
 /// - `EFAULT`: a bad address, the message buffer's included; `ENOMEM`: no memory, or none that the caller may be charged for; `EMFILE`: no descriptor.
 pub const IOC_LOAD: u32 = ioc(1);
@@ -58,7 +58,7 @@ pub const IOC_LOAD: u32 = ioc(1);
 /// - `EOPNOTSUPP`: an unknown flag is set.
 /// - `EBADF`: no descriptor; `EBADFD`: a descriptor, but not of a filter.
 /// - `EACCES`: neither no_new_privs nor CAP_SYS_ADMIN in the caller's user namespace.
-/// - `EBUSY`: the caller is tracing a task, through which it could go on acting freely.
+/// - `EBUSY`: the caller is tracing a task, through which it could go on acting freely; with [`RESTRICT_STRICT`] also as for [`IOC_LOAD`].
 /// - `ESRCH`, with [`RESTRICT_TSYNC`]: a thread cannot be taken along. Its id is in [`RestrictSelf::thread`].
 /// - `ENOSPC`: [`Info::max_layers`] are reached; `ENOMEM`: [`Info::max_stack_cost`] would be exceeded, or no memory.
 /// - `EINTR`: the caller is being killed.

@@ -3,8 +3,10 @@
 
 mod demand;
 mod storms;
+mod taken;
 mod unloaded;
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use libc::{EAGAIN, EBUSY, EEXIST, EINVAL, ENOENT};
@@ -30,7 +32,8 @@ pub(super) fn tests() -> Vec<Test> {
         .into_iter()
         .chain(storms::tests())
         .chain(unloaded::tests())
-        .chain(demand::tests());
+        .chain(demand::tests())
+        .chain(taken::tests());
     // Each load and each unload waits for several grace periods: seconds on a busy host.
     rows.map(|test| test.limit(1800)).collect()
 }
@@ -70,6 +73,18 @@ pub(super) fn and_loaded_again(body: impl FnOnce()) {
         assert_eq!(insmod(), Ok(0), "finit_module");
     }
     seen.well();
+}
+
+/// The kernel functions that are directed somewhere else.
+#[track_caller]
+pub(super) fn directed() -> BTreeSet<String> {
+    let path = "/sys/kernel/tracing/enabled_functions";
+    let text = std::fs::read_to_string(path).expect(path);
+    text.lines()
+        .filter(|line| line.contains(" D "))
+        .filter_map(|line| line.split_whitespace().next())
+        .map(str::to_owned)
+        .collect()
 }
 
 /// Unloading must be refused now, and work once `held` is gone.

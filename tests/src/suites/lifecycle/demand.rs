@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use evfilter::Policy;
 
-use super::{and_loaded_again, insmod, unload};
+use super::{and_loaded_again, directed, insmod, unload};
 use crate::harness::{Test, tests};
 use crate::kernel::load;
 use crate::program::{allow_all, deny_name};
@@ -14,20 +14,8 @@ pub(super) fn tests() -> Vec<Test> {
     tests!("lifecycle"; law_6_transparent_nothing_is_hooked_before_it_is_needed)
 }
 
-/// The kernel functions that are directed somewhere else.
 #[track_caller]
-fn directed() -> BTreeSet<String> {
-    let path = "/sys/kernel/tracing/enabled_functions";
-    let text = std::fs::read_to_string(path).expect(path);
-    text.lines()
-        .filter(|line| line.contains(" D "))
-        .filter_map(|line| line.split_whitespace().next())
-        .map(str::to_owned)
-        .collect()
-}
-
-#[track_caller]
-fn policy(text: &str) -> Vec<u8> {
+pub(super) fn policy(text: &str) -> Vec<u8> {
     let policy = Policy::parse(text).unwrap_or_else(|error| panic!("{error}"));
     policy.image().to_vec()
 }
