@@ -3,6 +3,7 @@
 
 use std::sync::OnceLock;
 
+use crate::slow;
 use crate::sys::sys;
 
 /// What the command line said about random tests.
@@ -21,6 +22,14 @@ impl Wish {
     /// What the command line said.
     pub fn get() -> Wish {
         WISH.get().copied().unwrap_or_default()
+    }
+
+    /// How many cases: a test's own number on the stock kernel, a quarter of it where everything takes long.
+    pub fn cases(self, own: u64) -> u64 {
+        self.count.unwrap_or(match slow::factor() {
+            1 => own,
+            _ => own / 4,
+        })
     }
 
     /// The seed to begin with.

@@ -21,7 +21,7 @@ use generator::{Case, Ground, shown};
 const PROGRAMS: u64 = 2000;
 
 pub(super) fn tests() -> Vec<Test> {
-    let count = Wish::get().count.unwrap_or(PROGRAMS);
+    let count = Wish::get().cases(PROGRAMS);
     vec![
         Test::new(
             "differential::random_programs_decide_as_seccomp_does",
@@ -53,7 +53,7 @@ const CAUGHT: i64 = i64::MIN + 1;
 
 fn random_programs_decide_as_seccomp_does() {
     let wish = Wish::get();
-    let (seed, count) = (wish.seed(), wish.count.unwrap_or(PROGRAMS));
+    let (seed, count) = (wish.seed(), wish.cases(PROGRAMS));
     note(&format!("--seed {seed} --count {count}"));
     let ia32 = ia32::call(20, [0; 6]).is_ok();
     no_new_privs();

@@ -313,6 +313,51 @@ mod tests {
     }
 
     #[test]
+    fn way_out_of_the_function_leaves_the_next_block_untold() {
+        // call; jne elsewhere; (at 7) nop; ret: it may have gone elsewhere before the nop.
+        let bytes = [0xe8, 0, 0, 0, 0, 0x75, 0x70, 0x90, 0xc3];
+        let (function, code) = code(&bytes, &[5]);
+        assert_eq!(
+            shown(&function, &code, &[5]),
+            [(0, 7, Some(true)), (7, 9, None)]
+        );
+    }
+
+    #[test]
+    fn block_that_is_entered_from_elsewhere_says_nothing_of_the_one_before() {
+        // call; je 8; (at 7) nop; (at 8) call; ret. Without the branch the nop is the only way to the end, unless that is entered through a table.
+        let bytes = [
+            0xe8, 0, 0, 0, 0, 0x74, 0x03, 0x90, 0xeb, 0x01, 0xc3, 0xe8, 0, 0, 0, 0, 0xc3,
+        ];
+        let (function, mut code) = code(&bytes, &[5, 16]);
+        let untold = [
+            (0, 7, Some(true)),
+            (7, 10, Some(true)),
+            (10, 11, None),
+            (11, 17, Some(true)),
+        ];
+        assert_eq!(shown(&function, &code, &[5, 16]), untold);
+        code.entries.insert(0x1000 + 11);
+        assert_eq!(shown(&function, &code, &[5, 16])[1].2, None);
+        // What a table leads to may have run although nobody came to it from above.
+        code.entries.insert(0x1000 + 7);
+        assert_eq!(shown(&function, &code, &[16])[1].2, None);
+    }
+
+    #[test]
+    fn jump_that_the_linker_fills_in_leads_out() {
+        // call; jmp (patched, as it stands: to 10); (at 10) call; ret
+        let bytes = [0xe8, 0, 0, 0, 0, 0xe9, 0, 0, 0, 0, 0xe8, 0, 0, 0, 0, 0xc3];
+        let (function, mut code) = code(&bytes, &[5, 15]);
+        code.patched.insert(0x1000 + 6);
+        code.entries.insert(0x1000 + 10);
+        let nodes = shown(&function, &code, &[5]);
+        assert_eq!(nodes, [(0, 10, Some(true)), (10, 16, Some(false))]);
+        let steps = steps(&function, &code).expect("readable");
+        assert!(steps[&0x1005].leaves && steps[&0x1005].jump.is_none());
+    }
+
+    #[test]
     fn function_without_a_call_has_no_blocks() {
         let (mut function, code) = code(&FORK, &[5]);
         function.start = 0x9000;

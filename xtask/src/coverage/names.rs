@@ -110,6 +110,7 @@ mod tests {
                 "<evfilter::domain::Domain>::push::{closure#0}",
                 "Domain::push",
             ),
+            ("<evfilter::domain::Domain>::push::inner", "Domain::push"),
             (
                 "evfilter::attach::install::{closure#0}::{closure#1}",
                 "install",

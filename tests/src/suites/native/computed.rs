@@ -35,7 +35,7 @@ const WORDS: [u32; 8] = [
 const CASES: u64 = 300;
 
 pub(super) fn tests() -> Vec<Test> {
-    let count = Wish::get().count.unwrap_or(CASES);
+    let count = Wish::get().cases(CASES);
     let random = Test::new(
         "native::random_computed_policies_decide_as_interpreted",
         decide_as_interpreted,
@@ -46,7 +46,7 @@ pub(super) fn tests() -> Vec<Test> {
 fn decide_as_interpreted() {
     tree();
     let wish = Wish::get();
-    let (seed, count) = (wish.seed(), wish.count.unwrap_or(CASES));
+    let (seed, count) = (wish.seed(), wish.cases(CASES));
     note(&format!("--seed {seed} --count {count}"));
     let (mut refused, mut allowed) = (0, 0);
     for own in (0..count).map(|at| seed.wrapping_add(at)) {

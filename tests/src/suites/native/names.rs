@@ -25,7 +25,7 @@ use crate::sys::{getpid, ia32, no_new_privs, sys, try_open};
 const CASES: u64 = 48;
 
 pub(super) fn tests() -> Vec<Test> {
-    let count = Wish::get().count.unwrap_or(CASES);
+    let count = Wish::get().cases(CASES);
     let random = Test::new(
         "native::random_stacks_of_names_decide_as_interpreted",
         decide_as_interpreted,
@@ -314,7 +314,7 @@ fn name(random: &mut Random) -> Vec<u8> {
 /// Stacks of up to 64 layers, interpreted, not interpreted and both; and the engine on this machine.
 fn decide_as_interpreted() {
     let wish = Wish::get();
-    let (seed, count) = (wish.seed(), wish.count.unwrap_or(CASES));
+    let (seed, count) = (wish.seed(), wish.cases(CASES));
     note(&format!("--seed {seed} --count {count}"));
     assert_eq!(info().native, 1, "nothing is compiled in this guest");
     let (mut refused, mut allowed) = (0, 0);

@@ -27,7 +27,7 @@ const FILES: [&str; 3] = [
 ];
 
 pub(super) fn tests() -> Vec<Test> {
-    let count = Wish::get().count.unwrap_or(CASES);
+    let count = Wish::get().cases(CASES);
     let random = Test::new(
         "native::random_stacks_of_paths_decide_as_interpreted",
         decide_as_interpreted,
@@ -247,7 +247,7 @@ fn accepted(random: &mut Random, make: impl Fn(&mut Random) -> String) -> Vec<u8
 fn decide_as_interpreted() {
     tree();
     let wish = Wish::get();
-    let (seed, count) = (wish.seed(), wish.count.unwrap_or(CASES));
+    let (seed, count) = (wish.seed(), wish.cases(CASES));
     note(&format!("--seed {seed} --count {count}"));
     assert_eq!(info().native, 1, "nothing is compiled in this guest");
     let (mut refused, mut allowed) = (0, 0);

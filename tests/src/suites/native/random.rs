@@ -16,7 +16,7 @@ use crate::sys::{ia32, no_new_privs};
 const CASES: u64 = 400;
 
 pub(super) fn tests() -> Vec<Test> {
-    let count = Wish::get().count.unwrap_or(CASES);
+    let count = Wish::get().cases(CASES);
     [
         Test::new("native::random_programs_decide_as_interpreted", || {
             decide_as_interpreted("random_programs", Case::new)
@@ -34,7 +34,7 @@ pub(super) fn tests() -> Vec<Test> {
 /// compiled.
 fn decide_as_interpreted(test: &str, case: fn(u64, bool) -> Case) {
     let wish = Wish::get();
-    let (seed, count) = (wish.seed(), wish.count.unwrap_or(CASES));
+    let (seed, count) = (wish.seed(), wish.cases(CASES));
     note(&format!("--seed {seed} --count {count}"));
     assert_eq!(info().native, 1, "nothing is compiled in this guest");
     let ia32 = ia32::call(20, [0; 6]).is_ok();
