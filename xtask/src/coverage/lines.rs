@@ -186,7 +186,7 @@ mod tests {
         let f_only = [true, true, true, false, false, false];
         assert_eq!(after([false, true, false, false, false, false]), f_only);
         // That a function was entered says nothing about what is in it.
-        let entered = [true, false, true, false, false, false];
+        let entered = [true, false, false, false, false, false];
         assert_eq!(after(entered), entered);
         assert_eq!(after([false; 6]), [false; 6]);
     }
