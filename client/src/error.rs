@@ -216,9 +216,9 @@ impl Error {
             Error::NotPermitted { .. } => Some(
                 "set no_new_privs first (evfilter::set_no_new_privs, evfilter_set_no_new_privs, setpriv --no-new-privs)",
             ),
-            Error::Tracing { .. } => {
-                Some("detach from all tracees first, or restrict before tracing")
-            }
+            Error::Tracing { .. } => Some(
+                "detach from all tracees first, or restrict before tracing; strict mode alone has this errno too where a BPF program has a function that it needs (the kernel log names it)",
+            ),
             Error::ThreadInTheWay { .. } => Some(
                 "it is under a layer that the calling thread is not under, or it is tracing another task; restrict before starting threads, or let the oldest thread restrict all",
             ),

@@ -145,7 +145,8 @@ pub fn restrict_strict(flags: u32) {
     }
 }
 
-fn restrict_flags_through(control: BorrowedFd<'_>, flags: u32, filter: i32) -> (Ret, u32) {
+/// [`restrict_with`] on a control descriptor that is open already.
+pub fn restrict_flags_through(control: BorrowedFd<'_>, flags: u32, filter: i32) -> (Ret, u32) {
     let mut argument = RestrictSelf {
         size: size_of::<RestrictSelf>() as u32,
         flags,

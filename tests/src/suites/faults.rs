@@ -18,7 +18,9 @@ use uapi::control::{IOC_LOAD, Load, RESTRICT_AT_EXEC, RESTRICT_TSYNC};
 use crate::executable::{exec, install, tells_layers};
 use crate::harness::{Test, note, skip, tests};
 use crate::judged::{image, is_judged};
-use crate::kernel::{control, ioctl, layers, load, restrict, restrict_through, restrict_with};
+use crate::kernel::{
+    control, ioctl, layers, load, restrict, restrict_flags_through, restrict_through, restrict_with,
+};
 use crate::program::deny_name;
 use crate::sys::child::{End, exit, fork, run, start, wait};
 use crate::sys::{Ret, no_new_privs, open, own, sys, try_open};
@@ -261,8 +263,9 @@ fn law_5_fail_closed_all_threads() {
             };
             let siblings: Vec<_> = (0..SIBLINGS).map(|_| scope.spawn(sibling)).collect();
             begun.wait();
-            let filter = load(&image);
-            let request = || restrict_with(RESTRICT_TSYNC, filter.as_raw_fd());
+            let (control, filter) = (control(), load(&image));
+            let request =
+                || restrict_flags_through(control.as_fd(), RESTRICT_TSYNC, filter.as_raw_fd());
             let ((pushed, thread), left) = faults.during(n, request);
             assert_eq!(thread, 0, "no thread is in the way");
             asked.wait();
