@@ -24,10 +24,9 @@ impl Torn {
             }
             return self.mend(&(head + line));
         }
-        let words = line.split_once(MARK).map(|(_, words)| words);
-        match (words, stamped(line)) {
-            (Some(words), Some((at, _)))
-                if line.find(MARK).is_some_and(|mark| mark < at) && !words.starts_with("out ") =>
+        match (line.find(MARK), stamped(line)) {
+            (Some(mark), Some((at, _)))
+                if mark < at && !line[mark + MARK.len()..].starts_with("out ") =>
             {
                 self.0 = Some(line[..at].to_owned());
                 vec![line[at..].to_owned()]
