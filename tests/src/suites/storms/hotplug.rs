@@ -32,7 +32,7 @@ fn processor_goes_and_comes_back_in_a_storm() {
     if std::fs::metadata(SWITCH).is_err() {
         skip("this machine has no processor that can be switched off");
     }
-    let storm = Storm::of_the_wish(200);
+    let storm = Storm::of_the_wish(600);
     let over = AtomicBool::new(false);
     let (tally, times) = std::thread::scope(|scope| {
         // Before there is a thread: a storm is made of forks.
